@@ -1,0 +1,16 @@
+import type { ApiKeyEvent } from '#core/registry/api-key';
+import type { SubscriptionEvent } from '#core/registry/subscription';
+import type { TenantEvent } from '#core/registry/tenant';
+
+/** One message on REGISTRY (`registry.<tenant>.<aggregate>.<id>`): exactly one domain event, JSON. */
+export type RegistryRecord =
+  | { readonly aggregate: 'tenant'; readonly id: string; readonly tenant: string; readonly event: TenantEvent }
+  | { readonly aggregate: 'apikey'; readonly id: string; readonly tenant: string; readonly event: ApiKeyEvent }
+  | {
+      readonly aggregate: 'subscription';
+      readonly id: string;
+      readonly tenant: string;
+      readonly event: SubscriptionEvent;
+    };
+
+export type AggregateKind = RegistryRecord['aggregate'];

@@ -1,0 +1,51 @@
+/**
+ * What one HTTP exchange said (an attempt), before anybody decides what follows from it.
+ *
+ * `response` is any final status that arrived; `error` is everything that ended the exchange without one.
+ */
+export type Exchange =
+  | { readonly kind: 'response'; readonly status: number; readonly retryAfter?: string; readonly body?: ResponseBody }
+  | { readonly kind: 'error'; readonly error: ExchangeError; readonly message: string };
+
+/** The first bytes of a response, as text for the record. Never parsed (WH-6). */
+export interface ResponseBody {
+  readonly text: string;
+  readonly truncated: boolean;
+}
+
+/** Why an exchange ended without a status. Stable codes: they are stored and shown. */
+export type ExchangeError =
+  | 'dns'
+  | 'address_refused'
+  | 'scheme_refused'
+  | 'connect_refused'
+  | 'connect_timeout'
+  | 'connect_failed'
+  | 'tls'
+  | 'timeout'
+  | 'reset'
+  | 'protocol';
+
+/** The classified result of an attempt (specs: http-webhook 2.2; decisions D7, D8, D9). */
+export type Outcome =
+  | 'delivered' // any 2xx
+  | 'retryable' // 404, 408, 425, 5xx, network: try again on the schedule
+  | 'throttled' // 429 (and 503 with Retry-After): try again, never earlier than asked
+  | 'gone' // 410: permanent, and nothing more should be sent to this sink
+  | 'permanent'; // 3xx and the other 4xx: sending the same again cannot help
+
+/** Why a delivery ended without success. Stable codes: stored, shown, filtered on. */
+export type DeadReason =
+  | 'rejected_by_sink' // permanent outcome
+  | 'gone' // 410
+  | 'deadline_passed' // the 24 h (or config.retry.deadlineSeconds) are over
+  | 'attempts_exhausted' // config.retry.delaysSeconds has no more entries
+  | 'subscription_deleted'
+  | 'event_expired_from_store' // the referenced event is no longer in EVENTS
+  | 'poisoned'; // the bus message could not be read
+
+/** What follows from an attempt. */
+export type NextStep =
+  | { readonly kind: 'delivered' }
+  | { readonly kind: 'retry'; readonly atMs: number }
+  | { readonly kind: 'dead'; readonly reason: DeadReason };

@@ -1,0 +1,35 @@
+/** The retry policy of a subscription as data. Durations in seconds, as on the wire (`config.retry`). */
+export interface RetryPolicy {
+  /** Delay before attempt 2, 3, …; `whenExhausted` says what follows the last entry. 1–100 entries, each 1 … 86 400 s. */
+  readonly delaysSeconds: readonly number[];
+  /** `repeat-last`: go on with the last delay until the deadline; `stop`: dead-letter after the last entry. */
+  readonly whenExhausted: 'repeat-last' | 'stop';
+  /** Seconds after the event was accepted until which attempts may start. 60 … 86 400, default 86 400 (24 h). */
+  readonly deadlineSeconds: number;
+  /** Share of the delay that is random, to both sides: 0.2 gives 0.8–1.2 × delay. 0 … 0.5, default 0.2. */
+  readonly jitter: number;
+}
+
+/**
+ * | attempt | delay  | after the first attempt |
+ * | ------- | ------ | ----------------------- |
+ * | 2       | 10 s   | 10 s                    |
+ * | 3       | 30 s   | 40 s                    |
+ * | 4       | 1 min  | 1 min 40 s              |
+ * | 5       | 5 min  | 6 min 40 s              |
+ * | 6       | 10 min | 16 min 40 s             |
+ * | 7       | 30 min | 46 min 40 s             |
+ * | 8       | 1 h    | 1 h 46 min 40 s         |
+ * | 9       | 3 h    | 4 h 46 min 40 s         |
+ * | 10      | 6 h    | 10 h 46 min 40 s        |
+ * | 11      | 6 h    | 16 h 46 min 40 s        |
+ * | 12      | 6 h    | 22 h 46 min 40 s        |
+ *
+ * and then the deadline, 24 h after the event was accepted (D7).
+ */
+export const DEFAULT_RETRY_POLICY: RetryPolicy = {
+  delaysSeconds: [10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600],
+  whenExhausted: 'repeat-last',
+  deadlineSeconds: 86_400,
+  jitter: 0.2,
+};
