@@ -1,0 +1,130 @@
+import { z } from 'zod';
+
+/** Marks a variable whose value is never printed: `secret(z.string())`. */
+export function secret<Schema extends z.ZodType>(schema: Schema): Schema {
+  return schema.meta({ ...schema.meta(), secret: true });
+}
+
+/** `true`, `false`, `1`, `0` as they are written in an environment. */
+export const booleanVariable = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
+
+/** A decimal integer within bounds. */
+export function integerVariable(min: number, max: number): z.ZodType<number, string> {
+  return z
+    .string()
+    .regex(/^-?\d+$/, 'must be an integer')
+    .transform(Number)
+    .pipe(z.number().int().min(min).max(max));
+}
+
+/** A comma-separated list; blanks around items are dropped, an empty text is an empty list. */
+export const listVariable = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+/** Every problem of the environment at once, one line each. */
+export class ConfigError extends Error {
+  readonly code = 'config.invalid';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`The configuration is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads one service's variables from an environment. Unset and empty variables take the default.
+ *
+ * @throws ConfigError with every problem, never only the first
+ */
+export function loadConfig<Schema extends z.ZodObject>(
+  schema: Schema,
+  env: Readonly<Record<string, string | undefined>>,
+): z.output<Schema> {
+  const known = Object.keys(schema.shape);
+  const given = Object.fromEntries(
+    known.map((name) => [name, env[name]]).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const result = schema.safeParse(given);
+  if (result.success) return result.data;
+  throw new ConfigError(result.error.issues.map((issue) => `${issue.path.join('.')}: ${describeIssue(issue)}`));
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_type' && issue.input === undefined ? 'is required' : issue.message;
+}
+
+/** What is printed at start: every variable with its effective value, secrets replaced. */
+export function describeConfig(schema: z.ZodObject, config: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(schema.shape).map(([name, variable]) => [name, describeValue(variable as z.ZodType, config[name])]),
+  );
+}
+
+function describeValue(variable: z.ZodType, value: unknown): string {
+  if (value === undefined) return '(unset)';
+  if (isSecret(variable)) return '[secret]';
+  const text = Array.isArray(value) ? value.join(',') : String(value);
+  return text.replace(/\/\/[^/@]*@/, '//[secret]@');
+}
+
+/** True when the variable or what it wraps (a default, an optional) was marked with {@link secret}. */
+export function isSecret(variable: z.ZodType): boolean {
+  if (variable.meta()?.['secret'] === true) return true;
+  const inner = (variable.def as { innerType?: z.ZodType }).innerType;
+  return inner !== undefined && isSecret(inner);
+}
+
+/** What every process listens on and how it talks. */
+export const serviceVariables = {
+  POSTHASTE_HTTP_HOST: z.string().default('127.0.0.1').describe('Address that the HTTP server listens on.'),
+  POSTHASTE_HTTP_PORT: integerVariable(0, 65_535)
+    .default(8080)
+    .describe('Port of the HTTP server; 0 takes any free one.'),
+  POSTHASTE_LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
+    .describe('Least severity that is logged.'),
+};
+
+/** How a service reaches JetStream. */
+export const busVariables = {
+  POSTHASTE_NATS_URL: secret(z.string().default('nats://127.0.0.1:4222')).describe(
+    'NATS servers, comma-separated. Credentials may stand in the URL.',
+  ),
+  POSTHASTE_DEPLOYMENT: z
+    .string()
+    .regex(/^[a-z0-9-]{0,32}$/, 'must be at most 32 of a-z, 0-9 and -')
+    .default('')
+    .describe('Prefix of all streams and subjects, so that several installations can share a NATS cluster.'),
+  POSTHASTE_STREAM_REPLICAS: integerVariable(1, 5).default(1).describe('Replicas of every stream; 3 in a cluster.'),
+  POSTHASTE_EVENT_RETENTION_SECONDS: integerVariable(90_000, 31_536_000)
+    .default(604_800)
+    .describe('How long EVENTS keeps an event (7 days); never under the delivery horizon.'),
+  POSTHASTE_DEDUPLICATION_SECONDS: integerVariable(60, 86_400)
+    .default(120)
+    .describe('How long an event published again with the same source and id is recognised as a duplicate.'),
+};
+
+/** How a service reaches the read side. */
+export const storeVariables = {
+  POSTHASTE_DATABASE_URL: secret(z.string().default('postgresql://posthaste@127.0.0.1:5432/posthaste')).describe(
+    'PostgreSQL (15 or newer).',
+  ),
+};
+
+/** What is allowed as a sink, beyond https to public addresses. */
+export const sinkVariables = {
+  POSTHASTE_SINK_ALLOW: listVariable
+    .default([])
+    .describe('CIDRs exempt from the private-address guard, comma-separated, for example 10.1.0.0/16.'),
+  POSTHASTE_SINK_HTTP: booleanVariable.default(false).describe('true permits http:// sinks.'),
+  POSTHASTE_INBOX_URL: z
+    .string()
+    .optional()
+    .describe('Base URL of the built-in inbox, always allowed as a sink. Set by the all-in-one.'),
+};

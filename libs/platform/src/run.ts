@@ -1,0 +1,50 @@
+import type { RunningService } from './bootstrap.ts';
+import type { Logger } from './logger.ts';
+
+/** In-flight work gets this long after a signal; then the process ends anyway and redelivery takes over. */
+const DRAIN_TIMEOUT_MS = 30_000;
+
+/**
+ * The life of a process: start, wait for SIGINT or SIGTERM, drain, exit 0. What can not start says so in one line and
+ * exits 1. A second signal does not wait.
+ */
+export async function runService(logger: Logger, start: () => Promise<RunningService>): Promise<void> {
+  let service: RunningService;
+  const stopped = untilSignal();
+  try {
+    service = await start();
+  } catch (error) {
+    exitWithError(logger, error);
+  }
+  logger.info({ url: service.url }, 'ready');
+  const signal = await stopped;
+  logger.info({ signal }, 'draining');
+  setTimeout(() => {
+    logger.error('did not drain in time');
+    process.exit(1);
+  }, DRAIN_TIMEOUT_MS).unref();
+  await service.stop();
+  process.exit(0);
+}
+
+/** Resolves with the name of the first signal; the second one ends the process at once. */
+export function untilSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        if (asked) process.exit(130);
+        asked = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+/** One line for the person at the terminal; the stack is for the debug log. */
+export function exitWithError(logger: Logger, error: unknown): never {
+  const message = error instanceof Error ? error.message : String(error);
+  logger.debug({ err: error }, 'could not start');
+  process.stderr.write(`posthaste: ${message}\n`);
+  process.exit(1);
+}
