@@ -5,9 +5,10 @@ export type AttributeValue = string | number | boolean;
  * What is known about the form of the data, beside its bytes.
  *
  * - `json`: the bytes are exactly one JSON value, as it stood in a structured event or as a JSON content type promises
- *   (checked once, at accept).
- * - `text`: the bytes are the UTF-8 of a JSON string in a structured event whose content type is not JSON (JF-6).
- * - `bytes`: anything else.
+ *   (checked when the event is read).
+ * - `text`: the bytes are UTF-8 and a structured event carries them as a JSON string: because it came so beside a content
+ *   type that is not JSON (JF-6), or because its content type is textual (`text/…`, XML).
+ * - `bytes`: anything else; a structured event carries them as `data_base64`.
  */
 export type DataForm = 'json' | 'text' | 'bytes';
 
