@@ -1,0 +1,96 @@
+import { describe, expect, test } from '@jest/globals';
+import type { TenantId } from '#core/ids';
+import { makeAcceptEvents, type AcceptPorts } from './accept-events.ts';
+
+const STRUCTURED = ['content-type', 'application/cloudevents+json'] as const;
+const BATCH = ['content-type', 'application/cloudevents-batch+json'] as const;
+
+function recorder({ maxEventBytes = 1000, ...overrides }: Partial<AcceptPorts> & { maxEventBytes?: number } = {}) {
+  const stored: { subject: string; msgId: string; headers: readonly (readonly [string, string])[] }[] = [];
+  const seen = new Set<string>();
+  const ports: AcceptPorts = {
+    publish(subject, _payload, { msgId, headers }) {
+      const duplicate = seen.has(msgId);
+      seen.add(msgId);
+      stored.push({ subject, msgId, headers });
+      return Promise.resolve({ seq: stored.length, duplicate });
+    },
+    eventSubject: (tenant, type) => `ce.${tenant}.${type}`,
+    shortHash: (text) => `hash(${text})`,
+    ...overrides,
+  };
+  const acceptEvents = makeAcceptEvents(ports, { maxEventBytes });
+  const publish = (header: readonly [string, string], body: string, traceparent?: string) =>
+    acceptEvents({
+      tenant: 'acme' as TenantId,
+      headers: [header],
+      body: Buffer.from(body),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    });
+  return { stored, publish };
+}
+
+function eventJson(id: string, extra = ''): string {
+  return `{"specversion":"1.0","id":"${id}","source":"/s","type":"a.b"${extra}}`;
+}
+
+describe('accepting events', () => {
+  test('it stores an event on the subject of its tenant and type, and answers with its names', async () => {
+    const { stored, publish } = recorder();
+    const acceptance = await publish(STRUCTURED, eventJson('e1'));
+    expect(acceptance).toEqual({ kind: 'accepted', events: [{ id: 'e1', source: '/s', duplicate: false }] });
+    expect(stored.map(({ subject }) => subject)).toEqual(['ce.acme.a.b']);
+  });
+
+  test('it recognises the same source and id as a duplicate (CE-2)', async () => {
+    const { publish } = recorder();
+    await publish(STRUCTURED, eventJson('e1'));
+    const again = await publish(STRUCTURED, eventJson('e1', ',"subject":"x"'));
+    expect(again).toMatchObject({ events: [{ duplicate: true }] });
+  });
+
+  test('it carries the trace of the request beside the event', async () => {
+    const { stored, publish } = recorder();
+    await publish(STRUCTURED, eventJson('e1'), '00-trace');
+    expect(stored[0]?.headers).toContainEqual(['traceparent', '00-trace']);
+    expect(stored[0]?.headers.some(([name]) => name === 'ce-traceparent')).toBe(false);
+  });
+
+  test('it stores nothing of a batch with one bad member, and names every bad one (JF-8)', async () => {
+    const { stored, publish } = recorder();
+    const acceptance = await publish(BATCH, `[${eventJson('e1')},{"id":"e2"},${eventJson('e3')},7]`);
+    expect(acceptance.kind).toBe('invalid');
+    const pointers = acceptance.kind === 'accepted' ? [] : acceptance.violations.map(({ pointer }) => pointer);
+    expect(pointers.some((pointer) => pointer.startsWith('/1'))).toBe(true);
+    expect(pointers.some((pointer) => pointer.startsWith('/3'))).toBe(true);
+    expect(stored).toEqual([]);
+  });
+
+  test('it accepts an empty batch as nothing to do (JF-8)', async () => {
+    const { publish } = recorder();
+    expect(await publish(BATCH, '[]')).toEqual({ kind: 'accepted', events: [] });
+  });
+
+  test('it refuses an event above the limit and says how large it is (CE-12)', async () => {
+    const { stored, publish } = recorder({ maxEventBytes: 100 });
+    const acceptance = await publish(BATCH, `[${eventJson('e1')},${eventJson('e2', `,"data":"${'x'.repeat(200)}"`)}]`);
+    expect(acceptance).toMatchObject({ kind: 'too_large', violations: [{ rule: 'CE-12', pointer: '/1' }] });
+    expect(stored).toEqual([]);
+  });
+
+  test('it stores attributes that are too large for message headers in structured mode (CE-12)', async () => {
+    const { stored, publish } = recorder({ maxEventBytes: 1_000_000 });
+    await publish(STRUCTURED, eventJson('e1', `,"large":"${'x'.repeat(70_000)}"`));
+    await publish(STRUCTURED, eventJson('e2', `,"small":"${'x'.repeat(50_000)}"`));
+    expect(stored.map(({ headers }) => headers[0]?.[0])).toEqual(['content-type', expect.stringMatching(/^ce-/)]);
+  });
+
+  test('it fails when one event of a batch can not be stored, so that the producer sends all of it again', async () => {
+    let calls = 0;
+    const { publish } = recorder({
+      publish: () =>
+        ++calls === 2 ? Promise.reject(new Error('no leader')) : Promise.resolve({ seq: 1, duplicate: false }),
+    });
+    await expect(publish(BATCH, `[${eventJson('e1')},${eventJson('e2')}]`)).rejects.toThrow('no leader');
+  });
+});

@@ -1,0 +1,97 @@
+import type { CloudEvent, EventViolation } from '#core/event/cloud-event';
+import { attributeOf } from '#core/event/cloud-event';
+import { parseHttpRequest } from '#core/event/http-binding';
+import { natsHeaderBytes, toNatsMessage } from '#core/event/nats-binding';
+import { toStructuredJson } from '#core/event/structured-json';
+import { eventKeyInput, type TenantId } from '#core/ids';
+
+/** What the use case needs from outside. */
+export interface AcceptPorts {
+  /** Resolves when JetStream has stored the message. @throws BusUnavailable when it can not be reached */
+  publish(
+    subject: string,
+    payload: Uint8Array,
+    options: { msgId: string; headers: readonly (readonly [string, string])[] },
+  ): Promise<{ seq: number; duplicate: boolean }>;
+  eventSubject(tenant: TenantId, type: string): string;
+  shortHash(text: string): string;
+}
+
+export interface AcceptedEvent {
+  readonly id: string;
+  readonly source: string;
+  /** True when an event with this source and id was accepted before, within the deduplication window (CE-2). */
+  readonly duplicate: boolean;
+}
+
+export type Acceptance =
+  | { readonly kind: 'accepted'; readonly events: readonly AcceptedEvent[] }
+  | {
+      readonly kind: 'invalid' | 'unsupported_media_type' | 'too_large';
+      readonly violations: readonly EventViolation[];
+    };
+
+export interface PublishRequest {
+  readonly tenant: TenantId;
+  /** Raw headers in the order of arrival. */
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: Uint8Array;
+  /** W3C trace context of the request, carried beside the event, never inside it. */
+  readonly traceparent?: string;
+}
+
+/**
+ * Accepts the event or events of one request: all of them or none (guarantee 1: answered only after JetStream has
+ * acknowledged every one). A failure in the middle of a batch rejects the request; sending the same batch again is
+ * harmless, because the part that was stored is recognised by its deduplication ids.
+ *
+ * The atomic publish of JetStream was rejected: one duplicate id refuses the whole batch there (measured).
+ */
+export function makeAcceptEvents(ports: AcceptPorts, { maxEventBytes }: { maxEventBytes: number }) {
+  return async function acceptEvents(request: PublishRequest): Promise<Acceptance> {
+    const parsed = parseHttpRequest(request.headers, request.body);
+    if (!parsed.ok) return { kind: parsed.kind, violations: parsed.violations };
+    const tooLarge = findTooLarge(parsed.events, maxEventBytes, parsed.mode === 'batch');
+    if (tooLarge.length > 0) return { kind: 'too_large', violations: tooLarge };
+    const events = await Promise.all(parsed.events.map((event) => store(event, request)));
+    return { kind: 'accepted', events };
+  };
+
+  async function store(event: CloudEvent, { tenant, traceparent }: PublishRequest): Promise<AcceptedEvent> {
+    const id = attributeOf(event, 'id') ?? '';
+    const source = attributeOf(event, 'source') ?? '';
+    const type = attributeOf(event, 'type') ?? '';
+    const { headers, payload } = toStoredMessage(event);
+    const { duplicate } = await ports.publish(ports.eventSubject(tenant, type), payload, {
+      msgId: ports.shortHash(eventKeyInput(tenant, source, id)),
+      headers: traceparent === undefined ? headers : [...headers, ['traceparent', traceparent]],
+    });
+    return { id, source, duplicate };
+  }
+}
+
+/** JetStream refuses a block of headers of 64 KiB (error 10097, measured); some of it is for the bus's own. */
+const STORED_HEADERS_MAX_BYTES = 60_000;
+
+/** Binary mode (NB-3); structured when the attributes do not fit into headers, which is read back just the same. */
+function toStoredMessage(event: CloudEvent): ReturnType<typeof toNatsMessage> {
+  const binary = toNatsMessage(event);
+  if (natsHeaderBytes(binary.headers) <= STORED_HEADERS_MAX_BYTES) return binary;
+  return { headers: [['content-type', 'application/cloudevents+json']], payload: toStructuredJson(event) };
+}
+
+function findTooLarge(events: readonly CloudEvent[], maxEventBytes: number, isBatch: boolean): EventViolation[] {
+  return events.flatMap((event, index) => {
+    const size = sizeBytes(event);
+    if (size <= maxEventBytes) return [];
+    const detail = `The event has ${size} bytes; at most ${maxEventBytes} are accepted. Send a reference to the data instead.`;
+    return [{ rule: 'CE-12', pointer: isBatch ? `/${index}` : '', detail }];
+  });
+}
+
+/** Attributes and data, as they weigh on the bus. */
+function sizeBytes(event: CloudEvent): number {
+  let size = event.data?.bytes.length ?? 0;
+  for (const [name, value] of event.attributes) size += name.length + String(value).length;
+  return size;
+}

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { busVariables, integerVariable, secret, serviceVariables } from '#platform/config';
+
+export const configSchema = z.object({
+  ...serviceVariables,
+  ...busVariables,
+  POSTHASTE_ADMIN_TOKEN: secret(z.string().min(16, 'must have at least 16 characters')).describe(
+    'Operator token; may publish for a tenant with the header Posthaste-Tenant.',
+  ),
+  POSTHASTE_EVENT_MAX_BYTES: integerVariable(65_536, 8_388_608)
+    .default(1_048_576)
+    .describe('Largest event, attributes and data together; 413 above it. At least 64 KiB (CE-12).'),
+  POSTHASTE_PUBLISH_BODY_MAX_BYTES: integerVariable(65_536, 67_108_864)
+    .default(8_388_608)
+    .describe('Largest body of one publish request; bounds a batch.'),
+  POSTHASTE_PUBLISH_MAX_PENDING: integerVariable(1, 1_000_000)
+    .default(8192)
+    .describe('Events waiting for the acknowledgement of JetStream, per process; 429 above it.'),
+});
+
+export type GatewayConfig = z.output<typeof configSchema>;

@@ -1,0 +1,16 @@
+import type { Authenticate } from '#platform/authenticate';
+import type { Acceptance, PublishRequest } from './accept-events.ts';
+
+export const PUBLISH_PORTS = Symbol('PUBLISH_PORTS');
+
+/** What the publish controller asks of the process that it runs in. */
+export interface PublishPorts {
+  authenticate: Authenticate;
+  acceptEvents(request: PublishRequest): Promise<Acceptance>;
+  /** True when so many events wait for JetStream that a further one would only wait longer. */
+  isSaturated(): boolean;
+  /** Which expected fault of the bus an error is; undefined for anything else. */
+  faultOf(error: unknown): 'bus_unavailable' | 'too_large_for_bus' | undefined;
+  /** Starts measuring a request; call the result with what became of it. */
+  startTimer(): (result: Acceptance['kind']) => void;
+}
