@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+import type { CloudEvent } from '#core/event/cloud-event';
+import type { SubscriptionId, TenantId } from '#core/ids';
+import type { DeliveryTask } from '#contracts/bus/delivery-task';
+import type { EventMatched } from '#contracts/bus/facts';
+import { makeMatchEvent, type MatchPorts, type StoredEvent } from './match-events.ts';
+
+const acme = 'acme' as TenantId;
+
+function event(dataBytes = 0): CloudEvent {
+  return {
+    attributes: new Map([
+      ['specversion', '1.0'],
+      ['id', 'e1'],
+      ['source', '/s'],
+      ['type', 't'],
+    ]),
+    ...(dataBytes === 0 ? {} : { data: { bytes: new Uint8Array(dataBytes), form: 'bytes' as const } }),
+  };
+}
+
+function stored(overrides: Partial<StoredEvent> = {}): StoredEvent {
+  return {
+    tenant: acme,
+    subject: 'ce.acme.t',
+    seq: 42,
+    acceptedAtMs: 1000,
+    parsed: { ok: true, event: event() },
+    ...overrides,
+  };
+}
+
+function subscriptions(count: number): SubscriptionId[] {
+  return Array.from({ length: count }, (_, i) => `sub_${i}` as SubscriptionId);
+}
+
+function recorder(matches: SubscriptionId[], overrides: Partial<MatchPorts> = {}) {
+  const tasks: DeliveryTask[] = [];
+  const facts: EventMatched[] = [];
+  const rejected: string[] = [];
+  const ports: MatchPorts = {
+    catchUp: () => Promise.resolve(),
+    isKnownTenant: (tenant) => tenant === acme,
+    match: () => matches,
+    publishTask: (task) => Promise.resolve(void tasks.push(task)),
+    publishMatched: (fact) => Promise.resolve(void facts.push(fact)),
+    publishRejected: (entry) => Promise.resolve(void rejected.push(...entry.violations.map(({ rule }) => rule))),
+    sha256: (text) => createHash('sha256').update(text).digest(),
+    now: () => 2000,
+    ...overrides,
+  };
+  return { tasks, facts, rejected, matchEvent: makeMatchEvent(ports) };
+}
+
+describe('matching an event', () => {
+  test('it makes one task of attempt 1 for every match, and tells them in one fact', async () => {
+    const { tasks, facts, matchEvent } = recorder(subscriptions(2));
+    expect(await matchEvent(stored())).toEqual({ kind: 'matched', count: 2 });
+    expect(tasks.map(({ subscription, attempt, eventSeq }) => [subscription, attempt, eventSeq])).toEqual([
+      ['sub_0', 1, 42],
+      ['sub_1', 1, 42],
+    ]);
+    expect(facts).toHaveLength(1);
+    expect(facts[0]).toMatchObject({ matchCount: 2, eventSeq: 42, id: 'e1', source: '/s', type: 't' });
+  });
+
+  test('it makes the same ids when the same event comes again, even at another sequence (CE-2)', async () => {
+    const first = recorder(subscriptions(3));
+    const second = recorder(subscriptions(3));
+    await first.matchEvent(stored());
+    await second.matchEvent(stored({ seq: 99 }));
+    expect(second.tasks.map((task) => task.delivery)).toEqual(first.tasks.map((task) => task.delivery));
+    expect(new Set(first.tasks.map((task) => task.delivery)).size).toBe(3);
+  });
+
+  test('it records an event that nobody wants', async () => {
+    const { tasks, facts, matchEvent } = recorder([]);
+    expect(await matchEvent(stored())).toEqual({ kind: 'matched', count: 0 });
+    expect(tasks).toEqual([]);
+    expect(facts).toMatchObject([{ matchCount: 0, matches: [] }]);
+  });
+
+  test('it tells a large fan-out in several facts that together name every delivery once', async () => {
+    const { facts, tasks, matchEvent } = recorder(subscriptions(1201));
+    await matchEvent(stored());
+    expect(facts.map(({ matches }) => matches.length)).toEqual([500, 500, 201]);
+    expect(facts.flatMap(({ matches }) => matches.map(({ delivery }) => delivery))).toEqual(
+      tasks.map(({ delivery }) => delivery),
+    );
+  });
+
+  test('it sends a small event along and refers to a large one', async () => {
+    const small = recorder(subscriptions(1));
+    const large = recorder(subscriptions(1));
+    await small.matchEvent(stored({ parsed: { ok: true, event: event(4000) } }));
+    await large.matchEvent(stored({ parsed: { ok: true, event: event(5000) } }));
+    expect(small.tasks[0]?.event.kind).toBe('inline');
+    expect(large.tasks[0]?.event).toEqual({ kind: 'reference' });
+  });
+
+  test('it sets aside what is not a valid event, with every reason', async () => {
+    const { rejected, facts, matchEvent } = recorder(subscriptions(1));
+    const violations = [
+      { rule: 'CE-1', pointer: 'ce-id', detail: 'missing' },
+      { rule: 'CE-3', pointer: 'ce-source', detail: 'empty' },
+    ];
+    expect(await matchEvent(stored({ parsed: { ok: false, violations } }))).toEqual({ kind: 'rejected' });
+    expect(rejected).toEqual(['CE-1', 'CE-3']);
+    expect(facts).toEqual([]);
+  });
+
+  test('it sets aside an event of a tenant that does not exist', async () => {
+    const { rejected, matchEvent } = recorder(subscriptions(1));
+    expect(await matchEvent(stored({ tenant: 'nobody' as TenantId }))).toEqual({ kind: 'rejected' });
+    expect(rejected).toEqual(['tenant-unknown']);
+  });
+
+  test('it tells nothing when a task can not be stored, so that the event is matched again', async () => {
+    const { facts, matchEvent } = recorder(subscriptions(1), {
+      publishTask: () => Promise.reject(new Error('no leader')),
+    });
+    await expect(matchEvent(stored())).rejects.toThrow('no leader');
+    expect(facts).toEqual([]);
+  });
+});

@@ -1,0 +1,134 @@
+import { attributeOf, type CloudEvent, type ParsedEvent } from '#core/event/cloud-event';
+import { deliveryIdInput, makeDeliveryId, type DeliveryId, type SubscriptionId, type TenantId } from '#core/ids';
+import type { DeliveryTask } from '#contracts/bus/delivery-task';
+import { encodeDeliveryTask, travelsInline } from '#contracts/bus/delivery-task-codec';
+import { MATCHES_PER_FACT, type DeadLetter, type EventMatched } from '#contracts/bus/facts';
+
+/** An event as EVENTS keeps it. */
+export interface StoredEvent {
+  readonly tenant: TenantId;
+  readonly subject: string;
+  readonly seq: number;
+  readonly acceptedAtMs: number;
+  readonly parsed: ParsedEvent;
+  readonly traceparent?: string;
+}
+
+/** What the matcher needs from outside. Every publish resolves when JetStream has stored the message. */
+export interface MatchPorts {
+  /** Resolves when the index has every subscription that was acknowledged before the call (the fence). */
+  catchUp(): Promise<void>;
+  isKnownTenant(tenant: TenantId): boolean;
+  match(tenant: TenantId, event: CloudEvent): readonly SubscriptionId[];
+  publishTask(task: DeliveryTask, payload: Uint8Array): Promise<void>;
+  publishMatched(fact: EventMatched, part: number): Promise<void>;
+  publishRejected(entry: Extract<DeadLetter, { kind: 'rejected' }>): Promise<void>;
+  sha256(text: string): Uint8Array;
+  now(): number;
+}
+
+export type MatchResult = { readonly kind: 'matched'; readonly count: number } | { readonly kind: 'rejected' };
+
+/**
+ * Decides which subscriptions an event is for, and makes one delivery of each. Run again after a crash, it makes the
+ * same deliveries with the same ids, which the stream recognises.
+ *
+ * Call {@link MatchPorts.catchUp} once per pulled batch before the first event of it.
+ */
+export function makeMatchEvent(ports: MatchPorts) {
+  return async function matchEvent(stored: StoredEvent): Promise<MatchResult> {
+    const { tenant, parsed } = stored;
+    if (!ports.isKnownTenant(tenant)) return reject(stored, [unknownTenant(stored)]);
+    if (!parsed.ok) return reject(stored, parsed.violations);
+    const matches = ports.match(tenant, parsed.event).map((subscription) => ({
+      subscription,
+      delivery: deliveryId(tenant, parsed.event, subscription),
+    }));
+    await publishTasks(stored, parsed.event, matches);
+    await publishFacts(stored, parsed.event, matches);
+    return { kind: 'matched', count: matches.length };
+  };
+
+  function deliveryId(tenant: TenantId, event: CloudEvent, subscription: SubscriptionId): DeliveryId {
+    const source = attributeOf(event, 'source') ?? '';
+    const id = attributeOf(event, 'id') ?? '';
+    return makeDeliveryId(ports.sha256(deliveryIdInput(tenant, source, id, subscription)));
+  }
+
+  async function publishTasks(stored: StoredEvent, event: CloudEvent, matches: readonly Match[]): Promise<void> {
+    const carried: DeliveryTask['event'] = travelsInline(event)
+      ? { kind: 'inline', value: event }
+      : { kind: 'reference' };
+    await Promise.all(
+      matches.map(({ delivery, subscription }) => {
+        const task: DeliveryTask = {
+          delivery,
+          tenant: stored.tenant,
+          subscription,
+          eventSeq: stored.seq,
+          acceptedAtMs: stored.acceptedAtMs,
+          attempt: 1,
+          firstAttempt: 1,
+          ...(stored.traceparent === undefined ? {} : { traceparent: stored.traceparent }),
+          event: carried,
+        };
+        return ports.publishTask(task, encodeDeliveryTask(task));
+      }),
+    );
+  }
+
+  /** After the tasks: a crash in between repeats both, and nothing is told that did not happen. */
+  async function publishFacts(stored: StoredEvent, event: CloudEvent, matches: readonly Match[]): Promise<void> {
+    const parts = Math.max(1, Math.ceil(matches.length / MATCHES_PER_FACT));
+    const facts = Array.from({ length: parts }, (_, part): Promise<void> => {
+      const told = matches.slice(part * MATCHES_PER_FACT, (part + 1) * MATCHES_PER_FACT);
+      return ports.publishMatched(matchedFact(stored, event, matches.length, told, ports.now()), part);
+    });
+    await Promise.all(facts);
+  }
+
+  async function reject(stored: StoredEvent, violations: readonly Violation[]): Promise<MatchResult> {
+    await ports.publishRejected({
+      kind: 'rejected',
+      tenant: stored.tenant,
+      subject: stored.subject,
+      eventSeq: stored.seq,
+      acceptedAtMs: stored.acceptedAtMs,
+      violations,
+      atMs: ports.now(),
+    });
+    return { kind: 'rejected' };
+  }
+}
+
+type Match = EventMatched['matches'][number];
+type Violation = Extract<DeadLetter, { kind: 'rejected' }>['violations'][number];
+
+function unknownTenant({ tenant, subject }: StoredEvent): Violation {
+  return {
+    rule: 'tenant-unknown',
+    pointer: subject,
+    detail: `There is no tenant "${tenant}". Create it with PUT /v1/tenants/${tenant}, or publish onto the subject of another.`,
+  };
+}
+
+function matchedFact(
+  stored: StoredEvent,
+  event: CloudEvent,
+  matchCount: number,
+  matches: readonly Match[],
+  atMs: number,
+): EventMatched {
+  return {
+    kind: 'matched',
+    tenant: stored.tenant,
+    eventSeq: stored.seq,
+    acceptedAtMs: stored.acceptedAtMs,
+    source: attributeOf(event, 'source') ?? '',
+    id: attributeOf(event, 'id') ?? '',
+    type: attributeOf(event, 'type') ?? '',
+    atMs,
+    matchCount,
+    matches,
+  };
+}
