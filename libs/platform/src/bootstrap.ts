@@ -34,6 +34,9 @@ export interface RunningService {
 /** A request line and headers of a binary-mode event may be as large as the event (CE-12); Node's default is 16 KiB. */
 const MAX_HEADER_BYTES = 96 * 1024;
 
+/** The id of an event stands in a path; Fastify's default of 100 characters would answer 404 for a longer one. */
+const MAX_PARAMETER_LENGTH = 4096;
+
 @Module({})
 class ServiceRoot {}
 
@@ -73,6 +76,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
 function makeAdapter(maxBodyBytes: number): FastifyAdapter {
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
+    routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     forceCloseConnections: 'idle',
     frameworkErrors: (error: Error, _request: FastifyRequest, reply: FastifyReply) => {

@@ -108,6 +108,9 @@ export const busVariables = {
   POSTHASTE_DEDUPLICATION_SECONDS: integerVariable(60, 86_400)
     .default(120)
     .describe('How long an event published again with the same source and id is recognised as a duplicate.'),
+  POSTHASTE_ACK_WAIT_SECONDS: integerVariable(2, 600)
+    .default(60)
+    .describe('How long the work of a process that was killed waits before another one takes it over.'),
 };
 
 /** How a service reaches the read side. */

@@ -1,0 +1,43 @@
+import type { FastifyInstance } from 'fastify';
+import { sendProblem } from '#platform/problem.filter';
+
+/** The methods of every path, in the order in which `Allow` names them (SA-1). `HEAD` comes with `GET`. */
+const METHODS: Readonly<Record<string, readonly string[]>> = {
+  '/v1/tenants': ['GET'],
+  '/v1/tenants/:tenant': ['GET', 'PUT'],
+  '/v1/tenants/:tenant/keys': ['GET', 'POST'],
+  '/v1/tenants/:tenant/keys/:key': ['GET', 'DELETE'],
+  '/v1/subscriptions': ['GET', 'POST'],
+  '/v1/subscriptions/:id': ['GET', 'PUT', 'DELETE'],
+  '/v1/events/:id': ['GET'],
+  '/v1/events/:id/data': ['GET'],
+  '/v1/deliveries': ['GET'],
+  '/v1/deliveries/:id': ['GET'],
+  '/v1/deliveries/:id/redeliver': ['POST'],
+  '/v1/dead-letters': ['GET'],
+};
+
+const REFUSABLE = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
+/** `OPTIONS` tells what a path can do, and what it cannot do is 405 with `Allow`, not 404. */
+export function declareMethods(fastify: FastifyInstance): void {
+  for (const [url, methods] of Object.entries(METHODS)) {
+    const allow = [...methods, 'OPTIONS'].join(',');
+    fastify.route({
+      method: 'OPTIONS',
+      url,
+      handler: async (_request, reply) => {
+        await reply.code(200).header('allow', allow).send();
+      },
+    });
+    fastify.route({
+      method: REFUSABLE.filter((method) => !methods.includes(method)),
+      url,
+      exposeHeadRoute: false,
+      handler: (request, reply) => {
+        const detail = `${request.method} has no meaning here; allowed: ${allow}.`;
+        sendProblem(reply, { status: 405, code: 'method-not-allowed', detail, headers: { allow } });
+      },
+    });
+  }
+}

@@ -1,0 +1,24 @@
+import type { SealReply, SealRequest } from '#contracts/bus/seal';
+import { ProblemError } from '#platform/problem';
+import type { WriteSubscriptionPorts } from './write-subscriptions.ts';
+
+/**
+ * Asks the signer to seal a secret, so that only the signer can ever open it again.
+ *
+ * @param request one question on the seal subject
+ */
+export function makeSealSecret(request: (payload: Uint8Array) => Promise<Uint8Array>): WriteSubscriptionPorts['seal'] {
+  return async (tenant, subscription, secret) => {
+    const question: SealRequest = { tenant, subscription, ...(secret === undefined ? {} : { secret }) };
+    const answer = await request(new TextEncoder().encode(JSON.stringify(question)));
+    const reply = JSON.parse(new TextDecoder().decode(answer)) as SealReply;
+    if (reply.ok) return { sealed: reply.sealed, secret: reply.secret };
+    const errors = [{ rule: reply.rule, pointer: '/config/signature/secret', detail: reply.detail }];
+    throw new ProblemError({
+      status: 400,
+      code: 'invalid-body',
+      detail: 'The secret cannot be used. See errors.',
+      errors,
+    });
+  };
+}

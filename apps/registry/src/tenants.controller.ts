@@ -1,0 +1,68 @@
+import { Controller, Get, Inject, Param, Put, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { tenantBody, tenantToResource, type TenantResource } from '#contracts/http/tenant-body';
+import type { PageResource } from '#contracts/http/lookup-resources';
+import { pageQuery } from '#contracts/http/page-query';
+import { parseBody, parseQuery } from '#contracts/http/violations';
+import { isTenantId, type TenantId } from '#core/ids';
+import { requireAdmin, type Principal } from '#platform/authenticate';
+import { ProblemError } from '#platform/problem';
+import { pageRequest } from './page-request.ts';
+import { bodyOrRefuse, conflict, notFound, queryOrRefuse } from './problems.ts';
+import { readOptionalJson } from './read-json.ts';
+import { REGISTRY_PORTS, type RegistryPorts } from './registry.ports.ts';
+import { pageToResource } from './resources.ts';
+
+/** `/v1/tenants`: the operator's list of who uses this installation. */
+@Controller('v1/tenants')
+export class TenantsController {
+  readonly #ports: RegistryPorts;
+
+  constructor(@Inject(REGISTRY_PORTS) ports: RegistryPorts) {
+    this.#ports = ports;
+  }
+
+  @Get()
+  async list(@Req() request: FastifyRequest): Promise<PageResource<TenantResource>> {
+    requireAdmin(await this.#ports.authenticate(request.headers));
+    const query = queryOrRefuse(parseQuery(pageQuery, request.query));
+    return pageToResource(await this.#ports.readSide.listTenants(pageRequest(query)), tenantToResource);
+  }
+
+  @Get(':tenant')
+  async get(@Req() request: FastifyRequest, @Param('tenant') id: string): Promise<TenantResource> {
+    const principal = await this.#ports.authenticate(request.headers);
+    const tenant = isTenantId(id) && mayRead(principal, id) ? await this.#ports.state.tenant(id) : undefined;
+    if (tenant === undefined) throw notFound('tenant', id);
+    return tenantToResource(tenant);
+  }
+
+  @Put(':tenant')
+  async put(
+    @Req() request: FastifyRequest,
+    @Param('tenant') id: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<TenantResource> {
+    const principal = await this.#ports.authenticate(request.headers);
+    requireAdmin(principal);
+    if (!isTenantId(id)) throw new ProblemError(INVALID_TENANT_ID);
+    const { name } = bodyOrRefuse(parseBody(tenantBody, readOptionalJson(request.body)));
+    const result = await this.#ports.tenants.putTenant(id, name, principal.by);
+    if (result.kind === 'conflict') throw conflict('tenant');
+    if (result.isNew) reply.code(201).header('location', `/v1/tenants/${id}`);
+    return tenantToResource(result.tenant);
+  }
+}
+
+const INVALID_TENANT_ID = {
+  status: 400,
+  code: 'tenant-invalid',
+  detail: 'A tenant id is 1 to 63 of a-z, 0-9 and -, starting and ending with a letter or digit.',
+  errors: [{ pointer: 'tenant', detail: 'Choose another id in the path.' }],
+} as const;
+
+/** A tenant may look at itself; of the others it does not learn even that they exist. */
+function mayRead(principal: Principal, id: TenantId): boolean {
+  if (principal.isAdmin) return true;
+  return principal.tenant === id && principal.scopes.some((scope) => scope !== 'publish');
+}

@@ -1,0 +1,92 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { SubscriptionId, TenantId } from '#core/ids';
+import {
+  decodeSignReplies,
+  decodeSignRequests,
+  encodeSignReplies,
+  encodeSignRequests,
+  MalformedSignMessage,
+  SIGN_BATCH_HEAD_BYTES,
+  signRequestBytes,
+  type SignReply,
+  type SignRequest,
+} from './sign.ts';
+
+const asciiId = fc.stringMatching(/^[a-z0-9_]{0,40}$/);
+const requests: fc.Arbitrary<SignRequest[]> = fc.array(
+  fc.record({
+    subscription: asciiId.map((id) => id as SubscriptionId),
+    tenant: asciiId.map((id) => id as TenantId),
+    messageId: asciiId,
+    timestampSeconds: fc.nat(),
+    body: fc.uint8Array(),
+  }),
+);
+const replies: fc.Arbitrary<SignReply[]> = fc.array(
+  fc.oneof(
+    fc.record({ ok: fc.constant(true as const), headers: fc.array(fc.tuple(fc.string(), fc.string())) }),
+    fc.record({ ok: fc.constant(false as const), reason: fc.constantFrom('unknown_subscription', 'unseal_failed') }),
+  ),
+);
+
+describe('the sign wire', () => {
+  test('reads back the requests that it wrote, and knows their size before', () => {
+    fc.assert(
+      fc.property(requests, (batch) => {
+        const bytes = encodeSignRequests(batch);
+        expect(decodeSignRequests(bytes)).toEqual(batch);
+        expect(bytes.length).toBe(batch.reduce((sum, one) => sum + signRequestBytes(one), SIGN_BATCH_HEAD_BYTES));
+      }),
+    );
+  });
+
+  test('reads back the replies that it wrote', () => {
+    fc.assert(
+      fc.property(replies, (batch) => {
+        expect(decodeSignReplies(encodeSignReplies(batch))).toEqual(batch);
+      }),
+    );
+  });
+
+  test('reads a message that stands in the middle of a larger buffer', () => {
+    const batch: SignRequest[] = [
+      {
+        subscription: 's' as SubscriptionId,
+        tenant: 't' as TenantId,
+        messageId: 'm',
+        timestampSeconds: 1,
+        body: Uint8Array.of(1, 2),
+      },
+    ];
+    const bytes = encodeSignRequests(batch);
+    const shifted = Buffer.concat([Buffer.alloc(3), bytes, Buffer.alloc(3)]).subarray(3, 3 + bytes.length);
+    expect(decodeSignRequests(shifted)).toEqual([{ ...batch[0], body: Buffer.from([1, 2]) }]);
+  });
+
+  test('refuses every truncation and every appendix', () => {
+    fc.assert(
+      fc.property(requests, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (batch, share) => {
+        const bytes = encodeSignRequests(batch);
+        expect(() => decodeSignRequests(bytes.subarray(0, Math.floor(bytes.length * share)))).toThrow(
+          MalformedSignMessage,
+        );
+        expect(() => decodeSignRequests(Uint8Array.of(...bytes, 0))).toThrow(MalformedSignMessage);
+      }),
+    );
+  });
+
+  test('answers noise with one kind of error and little memory', () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), (noise) => {
+        try {
+          decodeSignRequests(Uint8Array.of(1, ...noise));
+        } catch (error) {
+          expect(error).toBeInstanceOf(MalformedSignMessage);
+        }
+      }),
+    );
+    expect(() => decodeSignReplies(Uint8Array.of(1, 255, 255, 255, 255))).toThrow(MalformedSignMessage);
+    expect(() => decodeSignReplies(Uint8Array.of(2, 0, 0, 0, 0))).toThrow('version');
+  });
+});

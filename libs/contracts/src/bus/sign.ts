@@ -1,0 +1,204 @@
+import type { SubscriptionId, TenantId } from '#core/ids';
+
+/** One notification to be signed with its subscription's secret. */
+export interface SignRequest {
+  readonly subscription: SubscriptionId;
+  readonly tenant: TenantId;
+  /** `webhook-id`: the delivery id, the same for every attempt (SW-1). */
+  readonly messageId: string;
+  /** `webhook-timestamp`: Unix seconds of the attempt, an integer. */
+  readonly timestampSeconds: number;
+  readonly body: Uint8Array;
+}
+
+/** Why the signer does not sign. Stable codes. */
+export type SignRefusal =
+  | 'unknown_subscription' // there is none with this id in this tenant, or it is deleted
+  | 'no_secret' // its signature profile is `none`
+  | 'wrong_master_key' // its secret was sealed with another master key than the signer has
+  | 'unseal_failed' // its sealed secret is damaged, or belongs to another subscription
+  | 'unsignable'; // its message id or timestamp has no place in signed content (SW-2)
+
+export type SignReply =
+  | { readonly ok: true; readonly headers: readonly (readonly [string, string])[] }
+  | { readonly ok: false; readonly reason: SignRefusal };
+
+/*
+ * One message carries many requests, the bodies as they are (JSON with base64 would cost a third more bytes and both
+ * conversions). Numbers are big endian; a text is u16 length + UTF-8.
+ *
+ *   request   u8 version=1 │ u32 count │ count × ( text subscription │ text tenant │ text messageId │ f64 seconds │
+ *                                                  u32 length │ body )
+ *   reply     u8 version=1 │ u32 count │ count × ( u8 1 │ u8 headers │ headers × ( text name │ text value )
+ *                                                | u8 0 │ text reason )
+ *
+ * Replies stand in the order of their requests.
+ */
+
+const VERSION = 1;
+const HEAD_BYTES = 5;
+const TEXT_MAX_BYTES = 0xffff;
+
+/** Bytes of a batch before its first request. */
+export const SIGN_BATCH_HEAD_BYTES = HEAD_BYTES;
+
+/** What a request adds to its batch: exact, because ids are ASCII. */
+export function signRequestBytes(request: SignRequest): number {
+  const texts = request.subscription.length + request.tenant.length + request.messageId.length;
+  return 3 * 2 + texts + 8 + 4 + request.body.length;
+}
+
+export function encodeSignRequests(requests: readonly SignRequest[]): Uint8Array {
+  const writer = makeWriter(HEAD_BYTES + requests.reduce((sum, request) => sum + signRequestBytes(request), 0));
+  writer.u8(VERSION);
+  writer.u32(requests.length);
+  for (const request of requests) {
+    writer.text(request.subscription);
+    writer.text(request.tenant);
+    writer.text(request.messageId);
+    writer.f64(request.timestampSeconds);
+    writer.u32(request.body.length);
+    writer.bytes(request.body);
+  }
+  return writer.done();
+}
+
+/**
+ * The bodies are views into `bytes`, not copies.
+ *
+ * @throws MalformedSignMessage
+ */
+export function decodeSignRequests(bytes: Uint8Array): SignRequest[] {
+  const reader = makeReader(bytes);
+  const requests = reader.list(() => ({
+    subscription: reader.text() as SubscriptionId,
+    tenant: reader.text() as TenantId,
+    messageId: reader.text(),
+    timestampSeconds: reader.f64(),
+    body: reader.bytes(reader.u32()),
+  }));
+  reader.end();
+  return requests;
+}
+
+export function encodeSignReplies(replies: readonly SignReply[]): Uint8Array {
+  const writer = makeWriter(HEAD_BYTES + replies.length * 160);
+  writer.u8(VERSION);
+  writer.u32(replies.length);
+  for (const reply of replies) {
+    writer.u8(reply.ok ? 1 : 0);
+    if (reply.ok) {
+      writer.u8(reply.headers.length);
+      for (const [name, value] of reply.headers) {
+        writer.text(name);
+        writer.text(value);
+      }
+    } else {
+      writer.text(reply.reason);
+    }
+  }
+  return writer.done();
+}
+
+/** @throws MalformedSignMessage */
+export function decodeSignReplies(bytes: Uint8Array): SignReply[] {
+  const reader = makeReader(bytes);
+  const replies = reader.list((): SignReply => {
+    if (reader.u8() === 0) return { ok: false, reason: reader.text() as SignRefusal };
+    const headers = Array.from({ length: reader.u8() }, () => [reader.text(), reader.text()] as const);
+    return { ok: true, headers };
+  });
+  reader.end();
+  return replies;
+}
+
+/** The bytes are not a sign message of this version. */
+export class MalformedSignMessage extends Error {
+  readonly code = 'sign.malformed';
+
+  constructor(why: string, options?: ErrorOptions) {
+    super(`This is not a message between delivery and signer: ${why}.`, options);
+  }
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** Appends to one buffer that doubles when the estimate was too small. */
+function makeWriter(expectedBytes: number) {
+  let out = new Uint8Array(expectedBytes);
+  let view = new DataView(out.buffer);
+  let at = 0;
+  const claim = (count: number): number => {
+    if (at + count > out.length) {
+      const larger = new Uint8Array(Math.max(out.length * 2, at + count));
+      larger.set(out.subarray(0, at));
+      out = larger;
+      view = new DataView(out.buffer);
+    }
+    at += count;
+    return at - count;
+  };
+  const bytes = (value: Uint8Array) => {
+    out.set(value, claim(value.length));
+  };
+  return {
+    u8: (value: number) => {
+      view.setUint8(claim(1), value);
+    },
+    u32: (value: number) => {
+      view.setUint32(claim(4), value);
+    },
+    f64: (value: number) => {
+      view.setFloat64(claim(8), value);
+    },
+    text: (value: string) => {
+      const utf8 = encoder.encode(value);
+      if (utf8.length > TEXT_MAX_BYTES) throw new MalformedSignMessage('a text is longer than 65535 bytes');
+      view.setUint16(claim(2), utf8.length);
+      bytes(utf8);
+    },
+    bytes,
+    done: () => out.subarray(0, at),
+  };
+}
+
+function makeReader(message: Uint8Array) {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  let at = 0;
+  const take = (count: number): number => {
+    if (at + count > message.length) throw new MalformedSignMessage('it ends too early');
+    at += count;
+    return at - count;
+  };
+  const bytes = (count: number) => {
+    const start = take(count);
+    return message.subarray(start, start + count);
+  };
+  const u8 = () => view.getUint8(take(1));
+  const u32 = () => view.getUint32(take(4));
+  return {
+    u8,
+    u32,
+    bytes,
+    f64: () => view.getFloat64(take(8)),
+    text: () => decodeText(bytes(view.getUint16(take(2)))),
+    list<T>(readOne: () => T): T[] {
+      if (u8() !== VERSION) throw new MalformedSignMessage(`it is not of version ${VERSION}`);
+      const count = u32();
+      if (count > message.length) throw new MalformedSignMessage('it announces more entries than it has bytes');
+      return Array.from({ length: count }, readOne);
+    },
+    end() {
+      if (at !== message.length) throw new MalformedSignMessage('something follows its end');
+    },
+  };
+}
+
+function decodeText(utf8: Uint8Array): string {
+  try {
+    return decoder.decode(utf8);
+  } catch (error) {
+    throw new MalformedSignMessage('a text is not UTF-8', { cause: error });
+  }
+}

@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { isSubscriptionId, type SubscriptionId } from '#core/ids';
+import { strictMembers } from './violations.ts';
+
+const LIMIT_MAX = 250;
+
+const once = (what: string) => ({ error: `This must be given once: ${what}.` });
+
+/** Parameters of every list: how many entries, and after which one. */
+const paging = {
+  limit: z
+    .string(once(`a whole number from 1 to ${LIMIT_MAX}`))
+    .regex(/^[1-9]\d{0,2}$/, `This must be a whole number from 1 to ${LIMIT_MAX}.`)
+    .transform(Number)
+    .refine((limit) => limit <= LIMIT_MAX, `This must be at most ${LIMIT_MAX}.`)
+    .optional(),
+  after: z.string(once('the `next` of the page before')).min(1, 'This must not be empty.').optional(),
+};
+
+const subscription = z
+  .string(once('the id of a subscription'))
+  .refine(isSubscriptionId, 'This must be the id of a subscription, such as sub_….')
+  .transform((id) => id as SubscriptionId)
+  .optional();
+
+const text = (what: string) => z.string(once(what)).min(1, 'This must not be empty.').optional();
+
+export const pageQuery = strictMembers(paging);
+
+const STATES = ['pending', 'retrying', 'delivered', 'dead'] as const;
+
+/** `GET /v1/deliveries`. */
+export const deliveriesQuery = strictMembers({
+  event: text('the id of an event'),
+  source: text('the source of the event'),
+  subscription,
+  state: z.enum(STATES, `This must be one of ${STATES.join(', ')}.`).optional(),
+  ...paging,
+}).refine((query) => query.source === undefined || query.event !== undefined, {
+  path: ['source'],
+  error: 'This tells events with the same id apart, so it needs `event` as well.',
+});
+
+/** `GET /v1/dead-letters`. */
+export const deadLettersQuery = strictMembers({
+  kind: z.enum(['delivery', 'rejected'], 'This must be delivery or rejected.').optional(),
+  subscription,
+  ...paging,
+});
+
+/** `GET /v1/events/{id}` and its data. */
+export const eventQuery = strictMembers({ source: text('the source of the event') });
