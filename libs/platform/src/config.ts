@@ -68,7 +68,7 @@ export function describeConfig(schema: z.ZodObject, config: Readonly<Record<stri
 function describeValue(variable: z.ZodType, value: unknown): string {
   if (value === undefined) return '(unset)';
   if (isSecret(variable)) return '[secret]';
-  const text = Array.isArray(value) ? value.join(',') : String(value);
+  const text = Array.isArray(value) ? value.join(',') : String(value as string | number | boolean);
   return text.replace(/\/\/[^/@]*@/, '//[secret]@');
 }
 

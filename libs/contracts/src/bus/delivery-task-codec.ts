@@ -91,16 +91,23 @@ function unframe(bytes: Uint8Array): { head: Head; data: Uint8Array } {
   if (bytes.length < 4) throw new UnreadableTask('shorter than its length field');
   const length = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0);
   if (bytes.length < 4 + length) throw new UnreadableTask('shorter than its head');
-  let head: Head;
+  const head = parseHead(bytes.subarray(4, 4 + length));
+  if (!isHead(head)) throw new UnreadableTask('its head is of another version or lacks a member');
+  return { head, data: bytes.subarray(4 + length) };
+}
+
+function parseHead(bytes: Uint8Array): unknown {
   try {
-    head = JSON.parse(decoder.decode(bytes.subarray(4, 4 + length))) as Head;
+    return JSON.parse(decoder.decode(bytes));
   } catch (error) {
     throw new UnreadableTask('its head is not JSON', { cause: error });
   }
-  if (head.v !== 1 || typeof head.d !== 'string' || typeof head.s !== 'string' || typeof head.q !== 'number') {
-    throw new UnreadableTask(`its head is of version ${String(head.v)} or lacks a member`);
-  }
-  return { head, data: bytes.subarray(4 + length) };
+}
+
+/** Enough to tell a task from anything else: who writes one, writes it with {@link encodeDeliveryTask}. */
+function isHead(value: unknown): value is Head {
+  const head = value as Partial<Record<keyof Head, unknown>> | null;
+  return head?.v === 1 && typeof head.d === 'string' && typeof head.s === 'string' && typeof head.q === 'number';
 }
 
 export class UnreadableTask extends Error {
