@@ -1,0 +1,55 @@
+import type { LookupAddress } from 'node:dns';
+import type { Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startSink, type Sink } from '#testkit/sink-server';
+import { makeAddressGuard } from './address-guard.ts';
+import { makeGuardedConnector, makeSecureContext } from './guarded-connector.ts';
+
+let sink: Sink;
+beforeAll(async () => {
+  sink = await startSink({ plain: true });
+});
+afterAll(async () => {
+  await sink.stop();
+});
+
+/** Connects to a name whose resolver gives these answers in turn. */
+async function connectTo(answers: string[][], allowCidrs: string[] = []): Promise<{ error?: string; asked: number }> {
+  let asked = 0;
+  const connect = makeGuardedConnector({
+    guard: makeAddressGuard({ allowCidrs }),
+    connectTimeoutMs: 1000,
+    secureContext: makeSecureContext(),
+    resolve(_hostname, callback) {
+      const answer = answers[Math.min(asked++, answers.length - 1)] ?? [];
+      const addresses: LookupAddress[] = answer.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+      setImmediate(callback, null, addresses);
+    },
+  });
+  const error = await new Promise<Error | null>((resolve) => {
+    connect(
+      { hostname: 'sink.example', protocol: 'http:', port: String(sink.port) },
+      (failed, socket?: Socket | null) => {
+        socket?.destroy();
+        resolve(failed);
+      },
+    );
+  });
+  return { asked, ...(error === null ? {} : { error: error.message }) };
+}
+
+describe('the guarded connector', () => {
+  test('connects to the one answer that it checked: a second answer is never asked for (DNS rebinding)', async () => {
+    const { asked, error } = await connectTo([['127.0.0.1'], ['169.254.169.254']], ['127.0.0.1']);
+    expect(error).toBeUndefined();
+    expect(asked).toBe(1);
+  });
+
+  test('refuses a name as a whole when one of its addresses is inside', async () => {
+    const before = sink.connectionCount();
+    const { error } = await connectTo([['127.0.0.1', '10.0.0.7']], ['127.0.0.1']);
+    expect(error).toBe('sink.example resolves to 10.0.0.7, which is a private address.');
+    expect((await connectTo([['8.8.8.8', '::1']])).error).toContain('::1, which is a loopback address');
+    expect(sink.connectionCount()).toBe(before);
+  });
+});
