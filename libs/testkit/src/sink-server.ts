@@ -1,0 +1,167 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { makeTestAuthority, type KeyAndCertificate } from './certificates.ts';
+import { eventually } from './eventually.ts';
+
+/** A request as it came in, byte for byte. */
+export interface Received {
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+  /** Names as they were sent, in order, duplicates kept. */
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: Uint8Array;
+  /** Unix ms at which the whole body was there. */
+  readonly atMs: number;
+}
+
+/** How the sink answers one request. */
+export type SinkAnswer =
+  | {
+      /** Default 204. */
+      readonly status?: number;
+      readonly headers?: Readonly<Record<string, string | string[]>>;
+      /** A text or bytes in one piece, or an iterable whose pieces are sent as they come: slow or without end. */
+      readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
+      /** Wait before the status line. */
+      readonly delayMs?: number;
+    }
+  /** Never answers; the connection stays open until somebody closes it. */
+  | 'hang'
+  /** Closes the connection without an answer (TCP reset). */
+  | 'reset';
+
+/** @param count requests so far, this one included */
+export type Respond = (received: Received, count: number) => SinkAnswer | Promise<SinkAnswer>;
+
+export interface SinkOptions {
+  /** Default: 204 to everything. */
+  readonly respond?: Respond;
+  /** `http://` instead of `https://`. */
+  readonly plain?: boolean;
+  /** Instead of one from an authority of the sink's own; {@link Sink.caPem} is empty then. */
+  readonly certificate?: KeyAndCertificate;
+  /** Default 0: any free one. */
+  readonly port?: number;
+}
+
+export interface Sink {
+  /** `https://127.0.0.1:<port>`, without a slash at the end. */
+  readonly url: string;
+  readonly port: number;
+  /** The certificate to trust; empty for a plain sink. */
+  readonly caPem: string;
+  /** The same as a file, for those who configure a path. It vanishes with {@link stop}. */
+  readonly caFile: string;
+  /** In order of arrival. */
+  readonly received: readonly Received[];
+  /** Connections that were opened so far. */
+  connectionCount(): number;
+  /** From now on answers like this. */
+  respondWith(respond: Respond): void;
+  /** Resolves when `count` requests are there; rejects after the deadline with how many there were. */
+  waitFor(count: number, options?: { deadlineMs?: number }): Promise<readonly Received[]>;
+  /** Closes the server and all connections, and removes what it wrote. */
+  stop(): Promise<void>;
+}
+
+/** A real HTTP(S) server on 127.0.0.1 that records what it gets and answers as it is told. */
+export async function startSink(options: SinkOptions = {}): Promise<Sink> {
+  const received: Received[] = [];
+  let respond: Respond = options.respond ?? (() => ({}));
+  let connectionCount = 0;
+  const { certificate, caPem } = await certificateOf(options);
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
+    answer(request, response).catch(() => response.destroy());
+  };
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const one = await record(request);
+    received.push(one);
+    await send(response, await respond(one, received.length));
+  };
+  const server = certificate ? createHttpsServer(certificate, onRequest) : createHttpServer(onRequest);
+  server.on('connection', () => connectionCount++);
+  server.on('tlsClientError', () => undefined);
+  const port = await listen(server, options.port ?? 0);
+  const dir = await mkdtemp(join(tmpdir(), 'posthaste-sink-'));
+  const caFile = join(dir, 'ca.pem');
+  await writeFile(caFile, caPem);
+  return {
+    url: `${certificate ? 'https' : 'http'}://127.0.0.1:${port}`,
+    port,
+    caPem,
+    caFile,
+    received,
+    connectionCount: () => connectionCount,
+    respondWith(next) {
+      respond = next;
+    },
+    async waitFor(count, wait) {
+      await eventually(() => {
+        if (received.length >= count) return true;
+        throw new Error(`the sink has ${received.length} of ${count} requests`);
+      }, wait);
+      return received;
+    },
+    async stop() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function certificateOf(options: SinkOptions): Promise<{ certificate?: KeyAndCertificate; caPem: string }> {
+  if (options.plain) return { caPem: '' };
+  if (options.certificate) return { certificate: options.certificate, caPem: '' };
+  const authority = await makeTestAuthority();
+  return { certificate: await authority.issue(), caPem: authority.certPem };
+}
+
+async function listen(server: Server, port: number): Promise<number> {
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+async function record(request: IncomingMessage): Promise<Received> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of request) chunks.push(chunk as Uint8Array);
+  const raw = request.rawHeaders;
+  const headers = raw.flatMap((name, i) => (i % 2 === 0 ? [[name, raw[i + 1] ?? ''] as const] : []));
+  const { method = '', url = '' } = request;
+  return { method, url, headers, body: Buffer.concat(chunks), atMs: Date.now() };
+}
+
+async function send(response: ServerResponse, answer: SinkAnswer): Promise<void> {
+  if (answer === 'hang') return;
+  if (answer === 'reset') {
+    response.socket?.resetAndDestroy();
+    return;
+  }
+  if (answer.delayMs !== undefined) await delay(answer.delayMs);
+  response.writeHead(answer.status ?? 204, answer.headers);
+  const { body } = answer;
+  if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
+    response.end(body);
+    return;
+  }
+  for await (const piece of body) {
+    if (response.destroyed) return;
+    if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  response.end();
+}
+
+/** The value of a header of a recorded request, by any letter case. */
+export function headerOf(received: Received, name: string): string | undefined {
+  return received.headers.find(([given]) => given.toLowerCase() === name.toLowerCase())?.[1];
+}
