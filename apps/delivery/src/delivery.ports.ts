@@ -1,0 +1,97 @@
+import type { Bus } from '#bus/connection';
+import type { Delivered } from '#bus/delivered';
+import { makeEventReader } from '#bus/event-reader';
+import { headerPairs } from '#bus/header-pairs';
+import type { RegistrySnapshot } from '#bus/registry-snapshot';
+import { request } from '#bus/request';
+import { scheduleRetry } from '#bus/schedule';
+import { parseNatsMessage } from '#core/event/nats-binding';
+import type { SubscriptionId } from '#core/ids';
+import type { DeadLetter } from '#contracts/bus/facts';
+import type { GuardedClient } from '#outbound/guarded-client';
+import { randomBytes } from '#platform/digest';
+import type { Clock } from '#platform/tokens';
+import type { AttemptPorts } from './attempt-delivery.ts';
+import type { SettlePorts } from './settle-attempt.ts';
+import { makeSignClient } from './sign-client.ts';
+import { childTraceparent } from './trace-context.ts';
+
+/** Recently read large events, shared by all deliveries of a fan-out. */
+const EVENT_CACHE_BYTES = 64 * 1024 * 1024;
+
+/** What follows an attempt is stored even when NATS is away for a while: giving up here would repeat the POST. */
+const SETTLE_TIMEOUT_MS = 120_000;
+
+/** How the attempt use case reaches JetStream, the signer and the sinks. */
+export function makeAttemptPorts(
+  bus: Bus,
+  snapshot: RegistrySnapshot,
+  client: GuardedClient,
+  clock: Clock,
+): AttemptPorts {
+  const readStored = makeEventReader(bus, { cacheBytes: EVENT_CACHE_BYTES });
+  const signClient = makeSignClient({
+    request: (payload, timeoutMs) => request(bus, bus.topology.signSubject, payload, timeoutMs),
+  });
+  const randomHex = (n: number): string => Buffer.from(randomBytes(n)).toString('hex');
+  return {
+    async findSubscription(tenant, id) {
+      const known = snapshot.subscription(tenant, id);
+      if (known !== undefined) return known;
+      await snapshot.catchUp();
+      return snapshot.subscription(tenant, id);
+    },
+    async readEvent(seq) {
+      const stored = await readStored(seq);
+      if (stored === undefined) return undefined;
+      const parsed = parseNatsMessage(headerPairs(stored.headers), stored.payload);
+      return parsed.ok ? parsed.event : undefined;
+    },
+    sign: signClient.sign,
+    post: (url, headers, body) => client.post(url, headers, body),
+    childTraceparent: (parent) => childTraceparent(parent, randomHex),
+    now: clock,
+    random: Math.random,
+  };
+}
+
+/** How the settle use case stores what follows. Message ids make every step repeatable. */
+export function makeSettlePorts({ publisher, topology, ...bus }: Bus, clock: Clock): SettlePorts {
+  const publish = async (subject: string, value: unknown, msgId: string): Promise<void> => {
+    const payload = Buffer.from(JSON.stringify(value));
+    await publisher.publish(subject, payload, { msgId, timeoutMs: SETTLE_TIMEOUT_MS });
+  };
+  return {
+    scheduleRetry: ({ subscription, delivery, attempt }, payload, atMs) =>
+      scheduleRetry({ publisher, topology, ...bus }, { atMs, subscription, delivery, attempt, payload }),
+    publishDeadLetter: (letter) =>
+      publish(
+        topology.deadSubject(letter.tenant, letter.subscription),
+        letter,
+        `d:${letter.delivery}:${letter.attempts}`,
+      ),
+    publishFact: (fact) =>
+      publish(topology.journalSubject(fact.tenant, fact.kind), fact, `a:${fact.delivery}:${fact.attempt}`),
+    now: clock,
+  };
+}
+
+/** A message that is not a task goes to the dead letters of its tenant, with what was wrong. */
+export function makeSetAside({ publisher, topology }: Bus, snapshot: RegistrySnapshot, clock: Clock) {
+  return async function setAside(message: Delivered, why: string): Promise<void> {
+    const subscription = (message.subject.split('.').at(-1) ?? '') as SubscriptionId;
+    const tenant = snapshot.subscriptionById(subscription)?.tenant ?? 'unknown';
+    const entry: DeadLetter = {
+      kind: 'rejected',
+      tenant,
+      subject: message.subject,
+      eventSeq: message.seq,
+      acceptedAtMs: message.timestampMs,
+      violations: [{ rule: 'task.unreadable', pointer: message.subject, detail: why }],
+      atMs: clock(),
+    };
+    await publisher.publish(topology.deadSubject(tenant, '_rejected'), Buffer.from(JSON.stringify(entry)), {
+      msgId: `u:${message.subject}:${message.seq}`,
+    });
+  };
+}

@@ -1,0 +1,55 @@
+import type { DeliveryTask } from '#contracts/bus/delivery-task';
+import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
+import type { AttemptMade, DeadLetter } from '#contracts/bus/facts';
+import type { CompletedAttempt } from './attempt-delivery.ts';
+
+/** Every port resolves when JetStream has stored the message; repeated with the same ids it stores nothing twice. */
+export interface SettlePorts {
+  scheduleRetry(task: DeliveryTask, payload: Uint8Array, atMs: number): Promise<void>;
+  publishDeadLetter(letter: Extract<DeadLetter, { kind: 'delivery' }>): Promise<void>;
+  publishFact(fact: AttemptMade): Promise<void>;
+  now(): number;
+}
+
+/**
+ * Makes durable what follows from an attempt. Only when this has resolved may the task be acknowledged: the next step
+ * is stored before this one is forgotten, and a crash in between repeats the attempt instead of losing the delivery.
+ */
+export function makeSettleAttempt(ports: SettlePorts) {
+  return async function settleAttempt(task: DeliveryTask, { fact, nextTask }: CompletedAttempt): Promise<void> {
+    await Promise.all([storeNextStep(task, fact, nextTask), ports.publishFact(fact)]);
+  };
+
+  async function storeNextStep(
+    task: DeliveryTask,
+    fact: AttemptMade,
+    nextTask: DeliveryTask | undefined,
+  ): Promise<void> {
+    switch (fact.next.kind) {
+      case 'delivered':
+        return;
+      case 'retry':
+        if (nextTask === undefined) throw new Error(`attempt ${fact.attempt} of ${fact.delivery} has no next task`);
+        await ports.scheduleRetry(nextTask, encodeDeliveryTask(nextTask), fact.next.atMs);
+        return;
+      case 'dead':
+        await ports.publishDeadLetter({
+          kind: 'delivery',
+          tenant: task.tenant,
+          delivery: task.delivery,
+          subscription: task.subscription,
+          eventSeq: task.eventSeq,
+          acceptedAtMs: task.acceptedAtMs,
+          source: fact.source,
+          id: fact.id,
+          type: fact.type,
+          reason: fact.next.reason,
+          attempts: fact.attempt,
+          ...(fact.request?.status === undefined ? {} : { lastStatus: fact.request.status }),
+          ...(fact.request?.error === undefined ? {} : { lastError: fact.request.error }),
+          atMs: ports.now(),
+        });
+        return;
+    }
+  }
+}
