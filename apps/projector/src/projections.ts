@@ -1,0 +1,64 @@
+import type { Bus } from '#bus/connection';
+import { consumeBatches, type Consuming } from '#bus/consume';
+import type { Delivered } from '#bus/delivered';
+import type { StreamKey } from '#bus/topology';
+import type { Database } from '#store/database';
+import { recordFaults, type WriteResult } from '#store/write-batch';
+import { writeDeadLetters } from '#store/write-dead-letters';
+import { writeEvents } from '#store/write-events';
+import { writeFacts } from '#store/write-facts';
+import { writeRegistry } from '#store/write-registry';
+import type { Tried } from './keep-trying.ts';
+import { makeProjectBatch, type ProjectedBatch } from './project-batch.ts';
+import { readDeadLetter, readEvent, readFact, readRecord } from './read-messages.ts';
+
+export interface ProjectionParts {
+  readonly bus: Bus;
+  readonly db: Database;
+  readonly maxMessages: number;
+  readonly maxWaitMs: number;
+  readonly keepTrying: <T>(work: () => Promise<T>) => Promise<Tried<T>>;
+  readonly observe: (stream: StreamKey, batch: ProjectedBatch) => void;
+}
+
+/** Streams that are projected. Each has a durable consumer of its own, so one that is stuck does not stop the others. */
+export const PROJECTED_STREAMS = ['REGISTRY', 'EVENTS', 'JOURNAL', 'DEADLETTERS'] as const satisfies StreamKey[];
+
+/** Starts consuming every projected stream into its tables. */
+export function startProjections(parts: ProjectionParts): readonly Consuming[] {
+  const { db, bus } = parts;
+  const tenantOf = (subject: string): string | undefined => bus.topology.tenantOfEventSubject(subject);
+  return [
+    project(parts, 'REGISTRY', readRecord, (items) => writeRegistry(db, items)),
+    project(
+      parts,
+      'EVENTS',
+      (message) => readEvent(message, tenantOf),
+      (items) => writeEvents(db, items),
+    ),
+    project(parts, 'JOURNAL', readFact, (items) => writeFacts(db, items)),
+    project(parts, 'DEADLETTERS', readDeadLetter, (items) => writeDeadLetters(db, items)),
+  ];
+}
+
+function project<Item>(
+  { bus, db, maxMessages, maxWaitMs, keepTrying, observe }: ProjectionParts,
+  stream: (typeof PROJECTED_STREAMS)[number],
+  read: (message: Delivered) => Item | undefined,
+  write: (items: readonly Item[]) => Promise<WriteResult>,
+): Consuming {
+  const { streams, consumers } = bus.topology;
+  return consumeBatches(
+    bus,
+    { stream: streams[stream], consumer: consumers.projector, maxMessages, maxWaitMs },
+    makeProjectBatch({
+      read,
+      write,
+      recordFaults: (faults) => recordFaults(db, stream, faults),
+      keepTrying,
+      observe: (batch) => {
+        observe(stream, batch);
+      },
+    }),
+  );
+}
