@@ -20,6 +20,8 @@ export interface ServiceOptions {
   };
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** Names of health checks without which the process still does its work. */
+  readonly optionalChecks?: readonly string[];
   /** Largest request body, bytes. Default 1 MiB. */
   readonly maxBodyBytes?: number;
 }
@@ -48,7 +50,8 @@ class ServiceRoot {}
 export async function startService(options: ServiceOptions): Promise<RunningService> {
   const { logger, config } = options;
   const adapter = makeAdapter(options.maxBodyBytes ?? 1024 * 1024);
-  const platform = PlatformModule.forRoot({ config, logger, ...(options.clock ? { clock: options.clock } : {}) });
+  const { clock = Date.now, optionalChecks = [] } = options;
+  const platform = PlatformModule.forRoot({ config, logger, clock, optionalChecks });
   const root: DynamicModule = { module: ServiceRoot, imports: [platform, ...options.modules] };
   const app = await NestFactory.create<NestFastifyApplication>(root, adapter, {
     logger: nestLogger(logger),

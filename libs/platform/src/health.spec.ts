@@ -15,6 +15,12 @@ describe('readiness', () => {
     expect(await health.readiness()).toEqual({ ready: false, checks: { nats: 'ok', postgres: 'connection refused' } });
   });
 
+  test('it stays true when only an optional check fails, and still says what is wrong', async () => {
+    const health = new HealthChecks(['projector']);
+    health.add({ name: 'projector', check: () => Promise.reject(new Error('postgres is away')) });
+    expect(await health.readiness()).toEqual({ ready: true, checks: { projector: 'postgres is away' } });
+  });
+
   test('it is false from the moment the service begins to stop', async () => {
     const health = new HealthChecks();
     health.beginShutdown();

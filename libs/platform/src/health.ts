@@ -16,7 +16,13 @@ export interface Readiness {
 /** The checks of a process, added by whoever owns the thing that is checked. */
 export class HealthChecks {
   readonly #checks: HealthCheck[] = [];
+  readonly #optional: ReadonlySet<string>;
   #stopping = false;
+
+  /** @param optional names of checks that are shown but do not make the process unready */
+  constructor(optional: readonly string[] = []) {
+    this.#optional = new Set(optional);
+  }
 
   add(check: HealthCheck): void {
     this.#checks.push(check);
@@ -30,7 +36,8 @@ export class HealthChecks {
   async readiness(): Promise<Readiness> {
     const results = await Promise.all(this.#checks.map(async (check) => [check.name, await runCheck(check)] as const));
     if (this.#stopping) results.push(['shutdown', 'the service is stopping']);
-    return { ready: results.every(([, result]) => result === 'ok'), checks: Object.fromEntries(results) };
+    const ready = results.every(([name, result]) => result === 'ok' || this.#optional.has(name));
+    return { ready, checks: Object.fromEntries(results) };
   }
 }
 
