@@ -1,0 +1,29 @@
+/** The broker did not answer in time, has no leader, or is away. Whether the message was stored is not known. Try again. */
+export class BusUnavailable extends Error {
+  readonly code = 'bus.unavailable';
+}
+
+/** Somebody else wrote to the subject since it was read (optimistic concurrency). Nothing was stored. */
+export class WrongLastSequence extends Error {
+  readonly code = 'bus.wrong_last_sequence';
+}
+
+/** More bytes than the broker takes. Nothing was stored; trying again cannot help. */
+export class MessageTooLarge extends Error {
+  readonly code = 'bus.message_too_large';
+}
+
+/** The broker refused the message for a reason that trying again cannot change, for example a bad schedule. */
+export class PublishRefused extends Error {
+  readonly code = 'bus.publish_refused';
+}
+
+/** The other side of a request answered that it failed. */
+export class RequestFailed extends Error {
+  readonly code = 'bus.request_failed';
+}
+
+/** The streams cannot be made as this service needs them. The message says what was found and how to fix it. */
+export class TopologyError extends Error {
+  readonly code = 'bus.topology';
+}

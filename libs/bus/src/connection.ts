@@ -1,0 +1,105 @@
+import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
+import type { NatsConnection, Status } from '@nats-io/nats-core';
+import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
+import type { BusLogger } from './bus-logger.ts';
+import { recogniseOwnAppends } from './own-append.ts';
+import { makePublisher, type Publisher } from './publisher.ts';
+import { makeTopology, type Topology, type TopologyOptions } from './topology.ts';
+
+/** One connection to NATS and what everybody needs of it. */
+export interface Bus {
+  readonly nc: NatsConnection;
+  readonly js: JetStreamClient;
+  readonly jsm: JetStreamManager;
+  readonly topology: Topology;
+  readonly publisher: Publisher;
+  readonly logger: BusLogger;
+  isConnected(): boolean;
+  /** Calls `listener` after every reconnect; answers how to end that. */
+  onReconnect(listener: () => void): () => void;
+  /** Call it last: it fails publishes that are not confirmed and does not wait for handlers ({@link Consuming.stop} does). */
+  close(): Promise<void>;
+}
+
+export interface BusOptions {
+  /** One or more URLs, comma-separated: `nats://[user:password@|token@]host:port`, `tls://…`. */
+  readonly servers: string;
+  /** Name of the connection, as `nats server report connections` shows it. */
+  readonly name: string;
+  readonly deployment?: string;
+  readonly topology?: Partial<TopologyOptions>;
+  readonly logger: BusLogger;
+  /** How long to wait for a first connection before the log says so; it goes on trying for ever. Default 3 s. */
+  readonly patienceMs?: number;
+}
+
+/** Connects and never gives up: an outage of any length ends by itself, for the process and for its consumers. */
+export async function connectBus(options: BusOptions): Promise<Bus> {
+  const { logger } = options;
+  const deployment = options.deployment === undefined ? {} : { deployment: options.deployment };
+  const topology = makeTopology({ ...options.topology, ...deployment });
+  const connection = connectionOptions(options.servers, options.name);
+  const waiting = setTimeout(() => {
+    logger.warn({ servers: connection.servers }, 'nats: no server answers yet; still trying');
+  }, options.patienceMs ?? 3_000);
+  const nc = await connect(connection).finally(() => {
+    clearTimeout(waiting);
+  });
+  const js = jetstream(nc, { timeout: 3_000 });
+  const jsm = await jetstreamManager(nc, { timeout: 3_000, checkAPI: false });
+  const publisher = makePublisher(nc, logger);
+  const reconnectListeners = new Set<() => void>([() => publisher.resend()]);
+  let connected = true;
+  void followStatus(nc, logger, (status) => {
+    if (status.type === 'disconnect') connected = false;
+    if (status.type !== 'reconnect') return;
+    connected = true;
+    for (const listener of reconnectListeners) listener();
+  });
+  return {
+    nc,
+    js,
+    jsm,
+    topology,
+    publisher: recogniseOwnAppends(publisher, jsm),
+    logger,
+    isConnected: () => connected && !nc.isClosed(),
+    onReconnect(listener) {
+      reconnectListeners.add(listener);
+      return () => reconnectListeners.delete(listener);
+    },
+    async close() {
+      publisher.close();
+      if (!nc.isClosed()) await nc.close();
+    },
+  };
+}
+
+/** The client's defaults give up after 20 s and notice a half-open connection after minutes. */
+function connectionOptions(servers: string, name: string): NodeConnectionOptions {
+  const urls = servers.split(',').map((server) => new URL(server.trim().replace(/^(?!\w+:\/\/)/, 'nats://')));
+  const [first] = urls;
+  const user = decodeURIComponent(first?.username ?? '');
+  const pass = decodeURIComponent(first?.password ?? '');
+  return {
+    servers: urls.map(({ hostname, port }) => `${hostname}:${port === '' ? '4222' : port}`),
+    name,
+    ...(pass === '' ? (user === '' ? {} : { token: user }) : { user, pass }),
+    ...(urls.some(({ protocol }) => protocol === 'tls:') ? { tls: {} } : {}),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 500,
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    waitOnFirstConnect: true,
+    timeout: 5_000,
+  };
+}
+
+async function followStatus(nc: NatsConnection, logger: BusLogger, react: (status: Status) => void): Promise<void> {
+  for await (const status of nc.status()) {
+    react(status);
+    if (status.type === 'disconnect') logger.warn({ server: status.server }, 'nats: disconnected; reconnecting');
+    if (status.type === 'reconnect') logger.info({ server: status.server }, 'nats: connected again');
+    if (status.type === 'error') logger.error({ err: status.error }, 'nats: the server reports an error');
+  }
+}

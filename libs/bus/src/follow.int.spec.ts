@@ -1,0 +1,111 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { eventually } from '#testkit/eventually';
+import { startNats, type TestNats } from '#testkit/nats';
+import { makeTestBus, type TestBus } from '#testkit/test-bus';
+import { BusUnavailable } from './bus-errors.ts';
+import { followStream } from './follow.ts';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const text = (payload: Uint8Array): string => new TextDecoder().decode(payload);
+
+jest.setTimeout(60_000);
+
+let nats: TestNats;
+let bus: TestBus;
+
+beforeAll(async () => {
+  nats = await startNats();
+});
+
+afterAll(async () => {
+  await nats.stop();
+});
+
+beforeEach(async () => {
+  bus = await makeTestBus(nats.url);
+});
+
+afterEach(async () => {
+  await bus.close();
+});
+
+async function append(from: number, count: number): Promise<void> {
+  const subject = bus.topology.journalSubject('acme', 'matched');
+  const numbers = Array.from({ length: count }, (_, i) => from + i);
+  await Promise.all(numbers.map((n) => bus.publisher.publish(subject, bytes(`${n}`), { timeoutMs: 15_000 })));
+}
+
+const journal = (): { stream: string } => ({ stream: bus.topology.streams.JOURNAL });
+
+describe('followStream', () => {
+  test('folds what was there and what comes, in order, and is live once it has caught up', async () => {
+    await append(0, 1000);
+    const seen: number[] = [];
+    const following = followStream(bus, journal(), ({ data }) => seen.push(Number(text(data))));
+    expect(following.isLive()).toBe(false);
+    await following.catchUp();
+    expect(seen).toHaveLength(1000);
+    expect(following.position()).toBe(1000);
+    expect(following.isLive()).toBe(true);
+    await append(1000, 1000);
+    await following.catchUp();
+    expect(seen).toEqual(Array.from({ length: 2000 }, (_, i) => i));
+    await following.stop();
+    expect(following.isLive()).toBe(false);
+  });
+
+  test('catches up on an empty stream, and on a subject that is not the last one written', async () => {
+    const following = followStream(
+      bus,
+      { ...journal(), subject: bus.topology.journalSubject('acme', '*') },
+      () => undefined,
+    );
+    await following.catchUp();
+    await append(0, 3);
+    await bus.publisher.publish(bus.topology.journalSubject('other', 'matched'), bytes('x'));
+    await following.catchUp();
+    expect(following.position()).toBe(3);
+    await following.stop();
+  });
+
+  test('leaves out a record that cannot be folded, and goes on', async () => {
+    const seen: string[] = [];
+    const following = followStream(bus, journal(), ({ data }) => {
+      if (text(data) === '1') throw new Error('poison');
+      seen.push(text(data));
+    });
+    await append(0, 3);
+    await following.catchUp();
+    expect(seen).toEqual(['0', '2']);
+    await following.stop();
+  });
+
+  test('goes on after crashes of the server without a gap and without a repetition', async () => {
+    const seen: number[] = [];
+    const following = followStream(bus, journal(), ({ data }) => seen.push(Number(text(data))));
+    for (let round = 0; round < 3; round++) {
+      await append(round * 200, 100);
+      await following.catchUp();
+      await nats.kill();
+      await eventually(() => !following.isLive());
+      const meanwhile = append(round * 200 + 100, 100);
+      await nats.restart();
+      await meanwhile;
+      await following.catchUp(15_000);
+      await eventually(() => following.isLive());
+    }
+    expect(seen).toHaveLength(600);
+    expect(seen.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 600 }, (_, i) => i));
+    await following.stop();
+  });
+
+  test('says so in time when it cannot catch up', async () => {
+    const following = followStream(bus, journal(), () => undefined);
+    await following.catchUp();
+    await nats.halt();
+    await expect(following.catchUp(300)).rejects.toThrow(BusUnavailable);
+    await nats.restart();
+    await following.catchUp(15_000);
+    await following.stop();
+  });
+});

@@ -1,0 +1,31 @@
+import { describe, expect, test } from '@jest/globals';
+import { makeSharedRead } from './follow.ts';
+
+describe('makeSharedRead', () => {
+  test('shares one read among all who come while another is under way, and never that other one', async () => {
+    const reads: PromiseWithResolvers<number>[] = [];
+    const read = makeSharedRead(() => {
+      const next = Promise.withResolvers<number>();
+      reads.push(next);
+      return next.promise;
+    });
+    const first = read();
+    const second = read();
+    const third = read();
+    expect(reads).toHaveLength(1);
+    reads[0]?.resolve(1);
+    expect(await first).toBe(1);
+    await Promise.resolve();
+    expect(reads).toHaveLength(2);
+    reads[1]?.resolve(2);
+    expect(await Promise.all([second, third])).toEqual([2, 2]);
+  });
+
+  test('reads again after a failure', async () => {
+    let calls = 0;
+    const read = makeSharedRead(() => (calls++ === 0 ? Promise.reject(new Error('no leader')) : Promise.resolve(7)));
+    const [first, second] = [read(), read()];
+    await expect(first).rejects.toThrow('no leader');
+    expect(await second).toBe(7);
+  });
+});

@@ -1,0 +1,131 @@
+import type { RegistryRecord } from '#contracts/bus/registry-record';
+import type { ApiKeyId, SubscriptionId, TenantId } from '#core/ids';
+import type { ApiKey } from '#core/registry/api-key';
+import { apiKeyDecider } from '#core/registry/api-key-decider';
+import type { Subscription } from '#core/registry/subscription';
+import { subscriptionDecider } from '#core/registry/subscription-decider';
+import type { Tenant } from '#core/registry/tenant';
+import { tenantDecider } from '#core/registry/tenant-decider';
+import { BusUnavailable } from './bus-errors.ts';
+import type { Bus } from './connection.ts';
+import { followStream, type Followed } from './follow.ts';
+
+/** The registry as one process sees it: the fold of REGISTRY in memory, a few ms behind, exact after `catchUp`. */
+export interface RegistrySnapshot {
+  tenant(id: TenantId): Tenant | undefined;
+  tenants(): Iterable<Tenant>;
+  /** Undefined also when it belongs to another tenant. */
+  subscription(tenant: TenantId, id: SubscriptionId): Subscription | undefined;
+  subscriptionById(id: SubscriptionId): Subscription | undefined;
+  subscriptions(tenant?: TenantId): Iterable<Subscription>;
+  apiKey(tenant: TenantId, id: ApiKeyId): ApiKey | undefined;
+  apiKeyByHash(hash: string): ApiKey | undefined;
+  /** Last sequence seen on a subject, 0 when none: what an append to it expects. */
+  lastSeqOf(subject: string): number;
+  /**
+   * Resolves when everything that was in REGISTRY at the call is in here.
+   *
+   * @throws BusUnavailable
+   */
+  catchUp(timeoutMs?: number): Promise<void>;
+  /** Sequence of the last record folded. */
+  position(): number;
+  isLive(): boolean;
+  /** Called after each change, with the state after it; undefined: deleted. Not called for what was there before. */
+  onSubscriptionChange(listener: (id: SubscriptionId, now: Subscription | undefined) => void): void;
+  stop(): Promise<void>;
+}
+
+/** Resolves when the fold has reached the end of the stream as it was at the call. Waits for the broker as long as it takes. */
+export async function openRegistrySnapshot(bus: Bus): Promise<RegistrySnapshot> {
+  const fold = makeRegistryFold();
+  const following = followStream(bus, { stream: bus.topology.streams.REGISTRY }, fold.apply);
+  while (!(await hasCaughtUp(following))) {
+    bus.logger.warn({ position: following.position() }, 'the registry is not folded yet; still waiting');
+  }
+  return {
+    ...fold.queries,
+    catchUp: (timeoutMs) => following.catchUp(timeoutMs),
+    position: () => following.position(),
+    isLive: () => following.isLive(),
+    stop: () => following.stop(),
+  };
+}
+
+async function hasCaughtUp(following: { catchUp(): Promise<void> }): Promise<boolean> {
+  try {
+    await following.catchUp();
+    return true;
+  } catch (error) {
+    if (error instanceof BusUnavailable) return false;
+    throw error;
+  }
+}
+
+type Queries = Omit<RegistrySnapshot, 'catchUp' | 'position' | 'isLive' | 'stop'>;
+
+/** The fold itself, without a broker. */
+export function makeRegistryFold(): {
+  apply(message: Pick<Followed, 'subject' | 'seq' | 'data'>): void;
+  queries: Queries;
+} {
+  const decoder = new TextDecoder();
+  const tenants = new Map<string, Tenant>();
+  const subscriptions = new Map<string, Subscription>();
+  const keys = new Map<string, ApiKey>();
+  const keysByHash = new Map<string, ApiKey>();
+  const lastSeqs = new Map<string, number>();
+  const listeners: ((id: SubscriptionId, now: Subscription | undefined) => void)[] = [];
+
+  function applyRecord(record: RegistryRecord): void {
+    switch (record.aggregate) {
+      case 'tenant':
+        put(tenants, record.id, tenantDecider.evolve(tenants.get(record.id), record.event));
+        return;
+      case 'subscription': {
+        const now = subscriptionDecider.evolve(subscriptions.get(record.id), record.event);
+        put(subscriptions, record.id, now);
+        for (const listener of listeners) listener(record.id as SubscriptionId, now);
+        return;
+      }
+      case 'apikey': {
+        const before = keys.get(record.id);
+        const now = apiKeyDecider.evolve(before, record.event);
+        put(keys, record.id, now);
+        if (before !== undefined) keysByHash.delete(before.hash);
+        if (now !== undefined) keysByHash.set(now.hash, now);
+        return;
+      }
+      default:
+        throw new TypeError(`unknown aggregate in ${JSON.stringify(record)}`);
+    }
+  }
+
+  return {
+    apply({ subject, seq, data }) {
+      lastSeqs.set(subject, seq);
+      applyRecord(JSON.parse(decoder.decode(data)) as RegistryRecord);
+    },
+    queries: {
+      tenant: (id) => tenants.get(id),
+      tenants: () => tenants.values(),
+      subscription: (tenant, id) => ofTenant(tenant, subscriptions.get(id)),
+      subscriptionById: (id) => subscriptions.get(id),
+      subscriptions: (tenant) =>
+        tenant === undefined ? subscriptions.values() : [...subscriptions.values()].filter((s) => s.tenant === tenant),
+      apiKey: (tenant, id) => ofTenant(tenant, keys.get(id)),
+      apiKeyByHash: (hash) => keysByHash.get(hash),
+      lastSeqOf: (subject) => lastSeqs.get(subject) ?? 0,
+      onSubscriptionChange: (listener) => void listeners.push(listener),
+    },
+  };
+}
+
+function put<T>(map: Map<string, T>, id: string, now: T | undefined): void {
+  if (now === undefined) map.delete(id);
+  else map.set(id, now);
+}
+
+function ofTenant<T extends { readonly tenant: TenantId }>(tenant: TenantId, found: T | undefined): T | undefined {
+  return found?.tenant === tenant ? found : undefined;
+}

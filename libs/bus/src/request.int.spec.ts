@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { eventually } from '#testkit/eventually';
+import { startNats, type TestNats } from '#testkit/nats';
+import { makeTestBus, type TestBus } from '#testkit/test-bus';
+import { BusUnavailable, RequestFailed } from './bus-errors.ts';
+import type { Bus } from './connection.ts';
+import { request, serve } from './request.ts';
+
+let nats: TestNats;
+let bus: TestBus;
+let other: Bus;
+
+beforeAll(async () => {
+  nats = await startNats();
+  bus = await makeTestBus(nats.url, { ensure: false });
+  other = await bus.another();
+});
+
+afterAll(async () => {
+  await bus.close();
+  await nats.stop();
+});
+
+const queue = 'signer';
+
+describe('request', () => {
+  test('says at once that nobody serves', async () => {
+    const start = performance.now();
+    await expect(request(bus, bus.topology.signSubject, new Uint8Array(), 5_000)).rejects.toThrow(BusUnavailable);
+    expect(performance.now() - start).toBeLessThan(2_000);
+  });
+
+  test('is answered by one of those who serve, and work is shared', async () => {
+    const counts = [0, 0];
+    const servings = [bus, other].map((each, i) =>
+      serve(each, { subject: 'echo', queue }, (payload) => {
+        counts[i] = (counts[i] ?? 0) + 1;
+        return Promise.resolve(payload.toReversed());
+      }),
+    );
+    await Promise.all([bus.nc.flush(), other.nc.flush()]);
+    for (let i = 0; i < 50; i++) {
+      expect(await request(bus, 'echo', new Uint8Array([1, 2]), 2_000)).toEqual(new Uint8Array([2, 1]));
+    }
+    expect(counts.reduce((a, b) => a + b)).toBe(50);
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+    await Promise.all(servings.map((serving) => serving.stop()));
+  });
+
+  test('tells the asker that it failed, and not why', async () => {
+    const serving = serve(bus, { subject: 'fails', queue }, () => Promise.reject(new Error('the master key is 123')));
+    await bus.nc.flush();
+    const failed = await request(other, 'fails', new Uint8Array(), 2_000).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(RequestFailed);
+    expect(String(failed)).not.toContain('123');
+    await serving.stop();
+  });
+
+  test('ends when the time is over', async () => {
+    const serving = serve(bus, { subject: 'slow', queue }, () => new Promise(() => undefined));
+    await bus.nc.flush();
+    await expect(request(other, 'slow', new Uint8Array(), 100)).rejects.toThrow(/within 100 ms/);
+    void serving;
+  });
+
+  test('gets its answer although the server of it is stopping', async () => {
+    const gate = Promise.withResolvers<void>();
+    let begun = false;
+    const serving = serve(bus, { subject: 'last', queue }, async (payload) => {
+      begun = true;
+      await gate.promise;
+      return payload;
+    });
+    await bus.nc.flush();
+    const answer = request(other, 'last', new Uint8Array([7]), 5_000);
+    await eventually(() => begun);
+    const stopped = serving.stop();
+    gate.resolve();
+    await stopped;
+    expect(await answer).toEqual(new Uint8Array([7]));
+  });
+});

@@ -1,0 +1,83 @@
+import { headers, NoRespondersError, TimeoutError, type Msg } from '@nats-io/nats-core';
+import { BusUnavailable, RequestFailed } from './bus-errors.ts';
+import type { Bus } from './connection.ts';
+
+/** The header that NATS micro services use to tell a failure. */
+const FAILURE = 'Nats-Service-Error';
+
+/**
+ * One question to whoever serves the subject.
+ *
+ * @throws BusUnavailable nobody serves it, or no answer in time
+ * @throws RequestFailed the other side's handler threw
+ */
+export async function request(
+  bus: Pick<Bus, 'nc'>,
+  subject: string,
+  payload: Uint8Array,
+  timeoutMs: number,
+): Promise<Uint8Array> {
+  let answer: Msg;
+  try {
+    answer = await bus.nc.request(subject, payload, { timeout: timeoutMs });
+  } catch (cause) {
+    const { cause: inner } = cause instanceof Error ? cause : {};
+    if (cause instanceof NoRespondersError || inner instanceof NoRespondersError) {
+      throw new BusUnavailable(`nobody serves ${subject}`, { cause });
+    }
+    if (cause instanceof TimeoutError)
+      throw new BusUnavailable(`no answer on ${subject} within ${timeoutMs} ms`, { cause });
+    throw new BusUnavailable(`the question on ${subject} could not be asked`, { cause });
+  }
+  const failure = answer.headers?.get(FAILURE);
+  if (failure !== undefined && failure !== '') throw new RequestFailed(`${subject}: ${failure}`);
+  return answer.data;
+}
+
+export interface Serving {
+  /** Takes no more questions and waits for the answers that are being made. */
+  stop(): Promise<void>;
+}
+
+export interface ServeOptions {
+  readonly subject: string;
+  /** Processes with the same queue share the questions. */
+  readonly queue: string;
+}
+
+/** Answers questions. What the handler throws is logged here and told to the asker as "failed", without its message. */
+export function serve(
+  bus: Pick<Bus, 'nc' | 'logger'>,
+  { subject, queue }: ServeOptions,
+  handler: (payload: Uint8Array) => Promise<Uint8Array>,
+): Serving {
+  const running = new Set<Promise<void>>();
+  const answer = async (message: Msg): Promise<void> => {
+    try {
+      message.respond(await handler(message.data));
+    } catch (error) {
+      bus.logger.error({ err: error, subject }, 'a request failed');
+      const failure = headers();
+      failure.set(FAILURE, 'the handler failed');
+      message.respond(undefined, { headers: failure });
+    }
+  };
+  const subscription = bus.nc.subscribe(subject, {
+    queue,
+    callback: (error, message) => {
+      if (error !== null) {
+        bus.logger.error({ err: error, subject }, 'nats: serving is refused');
+        return;
+      }
+      const work = answer(message).finally(() => running.delete(work));
+      running.add(work);
+    },
+  });
+  return {
+    async stop() {
+      if (!bus.nc.isClosed()) await subscription.drain();
+      await Promise.all(running);
+      if (!bus.nc.isClosed()) await bus.nc.flush();
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import type { Bus } from './connection.ts';
+
+export interface ScheduledRetry {
+  /** Not before this instant, Unix ms; fired up to ~0.3 s later, never earlier. A past one fires at once. */
+  readonly atMs: number;
+  readonly subscription: string;
+  readonly delivery: string;
+  /** Number of the attempt that this asks for. */
+  readonly attempt: number;
+  /** Everything that the attempt needs: the fired message is a new one with a new age, without the id of this one. Keep it small. */
+  readonly payload: Uint8Array;
+}
+
+/**
+ * Has the server publish `payload` onto `retry.due` later. One timer per delivery: a second call replaces the first, the
+ * same attempt again is a duplicate and changes nothing. Resolves when it is stored.
+ *
+ * @throws BusUnavailable
+ */
+export async function scheduleRetry(bus: Pick<Bus, 'publisher' | 'topology'>, retry: ScheduledRetry): Promise<void> {
+  const { topology, publisher } = bus;
+  await publisher.publish(topology.retryAtSubject(retry.subscription, retry.delivery), retry.payload, {
+    msgId: `${retry.delivery}:${retry.attempt}`,
+    headers: [
+      ['Nats-Schedule', `@at ${new Date(retry.atMs).toISOString()}`],
+      ['Nats-Schedule-Target', topology.retryDueSubject(retry.subscription)],
+    ],
+  });
+}
