@@ -1,0 +1,49 @@
+import { randomBytes } from 'node:crypto';
+import { writeRuntime, type Runtime } from '#embedded/runtime-file';
+import { productVersion } from '#platform/version';
+import { DEFAULT_TENANT, ensureDefaultTenant } from './default-tenant.ts';
+import { inboxSecret } from './inbox/inbox-secret.ts';
+import type { Installation } from './installation.ts';
+import type { ServicesConfig } from './services-config.ts';
+import { welcomeText, type Welcome } from './welcome.ts';
+
+/** Makes the default tenant and writes `runtime.json`: from now on the tools beside the service find it. */
+export async function announce(
+  { adminToken, secrets, natsUrl, databaseUrl, dataDir }: Installation,
+  { POSTHASTE_INBOX_URL: inboxUrl }: ServicesConfig,
+  urls: Pick<Runtime, 'httpUrl' | 'registryUrl'>,
+): Promise<Runtime> {
+  const runtime: Runtime = {
+    pid: process.pid,
+    ...urls,
+    inboxUrl,
+    natsUrl,
+    databaseUrl,
+    adminToken,
+    tenant: DEFAULT_TENANT,
+    apiKey: await ensureDefaultTenant({ registryUrl: urls.registryUrl, adminToken, secrets }),
+  };
+  await writeRuntime(dataDir, runtime);
+  return runtime;
+}
+
+/** What is printed when everything is up. */
+export function welcomeOf(
+  { registryUrl, httpUrl, inboxUrl, adminToken, tenant, apiKey }: Runtime,
+  { inboxKey, dataDir }: Installation,
+  more: Pick<Welcome, 'startedInMs' | 'more'> & Partial<Pick<Welcome, 'httpUrl' | 'registryUrl'>>,
+): string {
+  return welcomeText({
+    version: productVersion(),
+    httpUrl,
+    registryUrl,
+    inboxUrl,
+    inboxSecret: inboxSecret(inboxKey, 'hello'),
+    adminToken,
+    tenant,
+    apiKey,
+    dataDir,
+    eventId: `hello-${randomBytes(3).toString('hex')}`,
+    ...more,
+  });
+}
