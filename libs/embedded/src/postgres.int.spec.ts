@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDatabase } from '#store/database';
@@ -94,12 +94,24 @@ describe('startPostgresServer', () => {
     await rm(elsewhere, { recursive: true });
   }, 30_000);
 
-  test('says which variable to set when its own user can not reach the directory', async () => {
+  test('goes to a directory of root where its own user can reach it', async () => {
+    const closed = await makeClosedDirectory();
+    const rootsOwnDir = await makeTemporaryDirectory('posthaste-embedded-');
+    await chmod(rootsOwnDir, 0o711);
+    const server = await startPostgresServer({ dataDir: join(closed, 'postgres'), rootsOwnDir, fsync: false });
+    const moved = await readdir(rootsOwnDir);
+    await server.stop();
+    // Only root runs PostgreSQL as somebody else; everybody else's is where it was asked for.
+    expect(moved).toHaveLength(process.getuid?.() === 0 ? 1 : 0);
+    await rm(closed, { recursive: true });
+    await rm(rootsOwnDir, { recursive: true });
+  }, 30_000);
+
+  test('says which variable to set when its own user can reach neither', async () => {
     const closed = await makeClosedDirectory();
     expect(await untraversable(join(closed, 'postgres', 'cluster'), SOMEBODY)).toBe(closed);
-    // Only root runs PostgreSQL as somebody else.
     if (process.getuid?.() === 0) {
-      const started = startPostgresServer({ dataDir: join(closed, 'postgres') });
+      const started = startPostgresServer({ dataDir: join(closed, 'postgres'), rootsOwnDir: join(closed, 'own') });
       await expect(started).rejects.toThrow(PostgresDirectoryUnreachable);
       await expect(started).rejects.toThrow(/POSTHASTE_DATA_DIR.*POSTHASTE_DATABASE_URL/);
     }

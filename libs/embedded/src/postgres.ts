@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -36,6 +36,11 @@ export interface PostgresOptions {
   /** Default: any free one. */
   readonly port?: number;
   readonly logger?: EmbeddedLogger;
+  /**
+   * Where the cluster goes when we are root and `dataDir` lies where the user `postgres` may not pass, for example below
+   * /root. Default /var/lib/posthaste; a directory per `dataDir` is made there.
+   */
+  readonly rootsOwnDir?: string;
   /** false, for tests only: a crash of the machine may destroy the cluster. Default true. */
   readonly fsync?: boolean;
 }
@@ -74,7 +79,7 @@ interface Place {
  */
 export async function startPostgresServer(options: PostgresOptions): Promise<PostgresServer> {
   const { logger, fsync = true } = options;
-  const place = await openPlace(options.dataDir);
+  const place = await openPlace(options);
   await replacePredecessor(place, logger);
   const password = await ensureCluster(place, options);
   const port = await choosePort(options.port);
@@ -89,21 +94,42 @@ export async function startPostgresServer(options: PostgresOptions): Promise<Pos
   };
 }
 
-async function openPlace(directory: string): Promise<Place> {
+async function openPlace(options: PostgresOptions): Promise<Place> {
+  const { dataDir: directory } = options;
   const account = await postgresAccount();
   const located = await locatePostgres();
-  await mkdir(directory, { recursive: true, mode: account === undefined ? 0o700 : 0o711 });
-  const dataDir = await realpath(directory);
+  if (account === undefined) {
+    const dataDir = await openDirectory(directory, 0o700);
+    return { dataDir, cluster: join(dataDir, 'cluster'), account, binaries: located };
+  }
+  const dataDir = await openPassableDirectory(options, account);
   const cluster = join(dataDir, 'cluster');
-  if (account === undefined) return { dataDir, cluster, account, binaries: located };
-  const obstacle = await untraversable(cluster, account);
-  if (obstacle !== undefined) {
+  return { dataDir, cluster, account, binaries: await binariesFor(located, account, dataDir) };
+}
+
+async function openDirectory(directory: string, mode: number): Promise<string> {
+  await mkdir(directory, { recursive: true, mode });
+  return realpath(directory);
+}
+
+/** The directory that was asked for, or one of root's own when the account may not pass to it. */
+async function openPassableDirectory(
+  { dataDir, rootsOwnDir = '/var/lib/posthaste', logger }: PostgresOptions,
+  account: Account,
+): Promise<string> {
+  const wanted = await openDirectory(dataDir, 0o711);
+  const obstacle = await untraversable(join(wanted, 'cluster'), account);
+  if (obstacle === undefined) return wanted;
+  const name = createHash('sha256').update(wanted).digest('hex').slice(0, 16);
+  const elsewhere = await openDirectory(join(rootsOwnDir, name), 0o711);
+  if ((await untraversable(join(elsewhere, 'cluster'), account)) !== undefined) {
     throw new PostgresDirectoryUnreachable(
       `PostgreSQL does not run as root but as the user "postgres", who may not pass through ${obstacle}. ` +
         'Set POSTHASTE_DATA_DIR to a directory elsewhere, or POSTHASTE_DATABASE_URL to a server of your own.',
     );
   }
-  return { dataDir, cluster, account, binaries: await binariesFor(located, account, dataDir) };
+  logger?.warn({ wanted, obstacle, dataDir: elsewhere }, 'the user postgres can not reach the data directory');
+  return elsewhere;
 }
 
 /** The directory is ours alone (the launcher holds its lock), so whatever runs on it has lost its parent. */

@@ -60,6 +60,6 @@ describe('startServiceProcess', () => {
       readyTimeoutMs: 1500,
     });
     await expect(starting).rejects.toThrow('test did not start: it is not ready: {"checks":"none"}');
-    await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow();
+    await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow('fetch failed');
   });
 });

@@ -73,7 +73,7 @@ async function watch<C extends Child>(
     const upAt = performance.now();
     const exit = await child.exited;
     onChange(undefined);
-    if (stopping.aborted) return;
+    if (isAborted(stopping)) return;
     const upMs = Math.round(performance.now() - upAt);
     if (upMs >= HEALTHY_AFTER_MS) failuresInARow = 0;
     logger.warn({ child: name, pid: child.pid, ...exit, upMs }, `${name} ended by itself; restarting it`);
@@ -81,8 +81,13 @@ async function watch<C extends Child>(
     if (next === undefined) return;
     child = next;
     onChange(child);
-    if (stopping.aborted) await child.stop();
+    if (isAborted(stopping)) await child.stop();
   }
+}
+
+/** A call, because the compiler takes what it knows about a property to hold across an await. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
 }
 
 /** Tries until the child is up; undefined when it was stopped meanwhile. */

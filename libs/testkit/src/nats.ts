@@ -18,10 +18,10 @@ export interface TestNats {
 }
 
 /** A real nats-server with a store in a temporary directory, on a free port. */
-export async function startNats(): Promise<TestNats> {
+export async function startNats(options: { maxPayloadBytes?: number } = {}): Promise<TestNats> {
   const { path } = await locateNatsServer(process.env);
   const storeDir = await mkdtemp(join(tmpdir(), 'posthaste-nats-'));
-  let server: NatsServer = await startNatsServer({ binary: path, storeDir });
+  let server: NatsServer = await startNatsServer({ ...options, binary: path, storeDir });
   const { url, port } = server;
   return {
     url,
@@ -37,7 +37,7 @@ export async function startNats(): Promise<TestNats> {
       await server.stop();
     },
     async restart() {
-      server = await startNatsServer({ binary: path, storeDir, port });
+      server = await startNatsServer({ ...options, binary: path, storeDir, port });
     },
     async stop() {
       await server.stop();

@@ -1,0 +1,90 @@
+import { parseArgs } from 'node:util';
+
+export interface BenchOptions {
+  readonly scenarios: readonly ('bare' | 'steady')[];
+  /** Events of the max-rate run. */
+  readonly events: number;
+  /** Events per second of the open-loop run. */
+  readonly rate: number;
+  /** Length of the open-loop run, seconds. */
+  readonly seconds: number;
+  /** Events before anything is measured: the compiler has to see the code first. */
+  readonly warmUp: number;
+  readonly tls: boolean;
+  readonly allInOne: boolean;
+  readonly delivery: number;
+  readonly matcher: number;
+  readonly producer: 'http' | 'nats';
+  /** Where the services leave their CPU profiles. */
+  readonly profileDir: string | undefined;
+  /** `-` for standard output. */
+  readonly json: string | undefined;
+}
+
+const USAGE = `npm run bench -- [options]
+  --quick               20 s in all: for a look, not for a figure
+  --scenario NAME       bare | steady; default both
+  --events N            of the max-rate run, default 20000
+  --rate N              events/s of the open-loop run, default 400
+  --seconds N           length of the open-loop run, default 20
+  --plain               http:// sinks instead of https://
+  --all-in-one          steady in one process instead of one per service
+  --delivery N, --matcher N    processes, default 1
+  --producer NAME       http (through the gateway, default) | nats (straight onto EVENTS)
+  --profile DIR         CPU profiles of the services
+  --json [FILE]         result as JSON, to a file or to standard output
+`;
+
+/** @throws Error with the usage when an option is wrong or help is asked for */
+export function readOptions(args: readonly string[]): BenchOptions {
+  const jsonAt = args.indexOf('--json');
+  const jsonTarget = jsonAt >= 0 ? args[jsonAt + 1] : undefined;
+  const json = jsonAt < 0 ? undefined : jsonTarget === undefined || jsonTarget.startsWith('--') ? '-' : jsonTarget;
+  const rest = jsonAt < 0 ? [...args] : args.filter((_, i) => i !== jsonAt && !(i === jsonAt + 1 && json !== '-'));
+  const { values } = parseArgs({
+    args: rest,
+    options: {
+      quick: { type: 'boolean', default: false },
+      scenario: { type: 'string' },
+      events: { type: 'string' },
+      rate: { type: 'string', default: '400' },
+      seconds: { type: 'string' },
+      plain: { type: 'boolean', default: false },
+      'all-in-one': { type: 'boolean', default: false },
+      delivery: { type: 'string', default: '1' },
+      matcher: { type: 'string', default: '1' },
+      producer: { type: 'string', default: 'http' },
+      profile: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) throw new Error(USAGE);
+  const { quick } = values;
+  return {
+    scenarios: oneOf(values.scenario, ['bare', 'steady']) ?? ['bare', 'steady'],
+    events: wholeNumber(values.events ?? (quick ? '4000' : '20000')),
+    rate: wholeNumber(values.rate),
+    seconds: wholeNumber(values.seconds ?? (quick ? '3' : '20')),
+    warmUp: quick ? 500 : 3000,
+    tls: !values.plain,
+    allInOne: values['all-in-one'],
+    delivery: wholeNumber(values.delivery),
+    matcher: wholeNumber(values.matcher),
+    producer: oneOf(values.producer, ['http', 'nats'])?.[0] ?? 'http',
+    profileDir: values.profile,
+    json,
+  };
+}
+
+function oneOf<T extends string>(value: string | undefined, known: readonly T[]): readonly T[] | undefined {
+  if (value === undefined) return undefined;
+  const found = known.find((one) => one === value);
+  if (found === undefined) throw new Error(`${value} is none of ${known.join(', ')}\n\n${USAGE}`);
+  return [found];
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${text} is not a whole number\n\n${USAGE}`);
+  return value;
+}

@@ -1,0 +1,102 @@
+import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import { nowUs, readMarker } from './bench-event.ts';
+import { answerParent } from './child.ts';
+
+// An instant sink. Not node:http: its parser and objects cost about as much CPU as the whole of `bare`, on the same cores.
+
+export type SinkMessage =
+  | { readonly kind: 'start'; readonly key?: string; readonly cert?: string }
+  /** Forget what came; count these. */
+  | { readonly kind: 'reset'; readonly expected: number }
+  /** Answered when all have come, or nothing new for `idleMs`. */
+  | { readonly kind: 'wait'; readonly idleMs: number };
+
+export interface SinkReport {
+  readonly received: number;
+  readonly unique: number;
+  /** Ascending, microseconds. */
+  readonly latenciesUs: Float64Array;
+  readonly firstUs: number;
+  readonly lastUs: number;
+}
+
+const RESPONSE = Buffer.from('HTTP/1.1 204 No Content\r\n\r\n');
+const HEAD_END = Buffer.from('\r\n\r\n');
+const NOTHING = Buffer.alloc(0);
+
+let seen = new Uint8Array(0);
+let latencies: number[] = [];
+let unique = 0;
+let firstUs = 0;
+let lastUs = 0;
+
+function count(request: Buffer, bodyAt: number): void {
+  const marker = readMarker(request, bodyAt);
+  if (marker === undefined) return;
+  lastUs = nowUs();
+  if (latencies.length === 0) firstUs = lastUs;
+  latencies.push(lastUs - marker.dueUs);
+  if (seen[marker.n] === 0) unique++;
+  seen[marker.n] = 1;
+}
+
+function serve(socket: Socket): void {
+  let buffered: Buffer = NOTHING;
+  socket.setNoDelay(true);
+  socket.on('error', () => undefined);
+  socket.on('data', (chunk: Buffer) => {
+    buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
+    for (;;) {
+      const headEnd = buffered.indexOf(HEAD_END);
+      if (headEnd < 0) return;
+      const bodyAt = headEnd + HEAD_END.length;
+      const end = bodyAt + contentLength(buffered.toString('latin1', 0, headEnd));
+      if (buffered.length < end) return;
+      count(buffered.subarray(0, end), bodyAt);
+      buffered = end === buffered.length ? NOTHING : buffered.subarray(end);
+      socket.write(RESPONSE);
+    }
+  });
+}
+
+function contentLength(head: string): number {
+  return Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
+}
+
+async function start({ key, cert }: { key?: string; cert?: string }): Promise<{ url: string }> {
+  const isTls = key !== undefined && cert !== undefined;
+  const server = isTls ? createTlsServer({ key, cert }, serve) : createTcpServer(serve);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `${isTls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+function reset(expected: number): void {
+  seen = new Uint8Array(expected);
+  latencies = [];
+  unique = 0;
+}
+
+async function wait(idleMs: number): Promise<SinkReport> {
+  let lastCount = -1;
+  let changedAt = performance.now();
+  while (unique < seen.length && performance.now() - changedAt < idleMs) {
+    if (unique !== lastCount) changedAt = performance.now();
+    lastCount = unique;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const latenciesUs = Float64Array.from(latencies).sort();
+  return { received: latencies.length, unique, latenciesUs, firstUs, lastUs };
+}
+
+answerParent((message: SinkMessage) => {
+  switch (message.kind) {
+    case 'start':
+      return start(message);
+    case 'reset':
+      reset(message.expected);
+      return {};
+    case 'wait':
+      return wait(message.idleMs);
+  }
+});

@@ -1,0 +1,72 @@
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { makeTopology } from '#bus/topology';
+import { startCluster, type Cluster } from '#testkit/cluster';
+import { BENCH_TYPE } from './bench-event.ts';
+import { startChild } from './child.ts';
+import type { RunFigures } from './measure.ts';
+import type { BenchOptions } from './options.ts';
+import type { ProducerSetup } from './producer.ts';
+import { runScenario, until } from './scenario.ts';
+import type { BenchSink } from './start-sink.ts';
+
+const topology = makeTopology();
+
+/** Scenario `steady`: events through the whole system to one subscription, signed, every attempt in PostgreSQL. */
+export async function runSteady(
+  options: BenchOptions,
+  sink: BenchSink,
+  say: (line: string) => void,
+): Promise<readonly RunFigures[]> {
+  const cluster = await startCluster(clusterOptions(options, sink));
+  const nc = await connect({ servers: cluster.natsUrl });
+  const jsm = await jetstreamManager(nc);
+  try {
+    const tenant = await cluster.createTenantWithKey('bench');
+    const { config } = await tenant.subscribe({ sink: sink.url, types: [BENCH_TYPE] });
+    if (config.signature.profile === 'none') throw new Error('the subscription is not signed');
+    const { child: producer } = await startChild('producer', producerSetup(options, cluster, tenant.key));
+    const pids = () => cluster.pids();
+    const settled = () => until(() => isSettled(jsm), 120_000);
+    try {
+      return await runScenario('steady', { producer, sink: sink.child, pids, settled }, options, say);
+    } finally {
+      await producer.stop();
+    }
+  } finally {
+    await nc.close();
+    await cluster.stop();
+  }
+}
+
+function clusterOptions({ delivery, matcher, allInOne, profileDir }: BenchOptions, { caFile }: BenchSink) {
+  return {
+    delivery,
+    matcher,
+    allInOne,
+    env: { POSTHASTE_SINK_HTTP: 'true' },
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(profileDir === undefined
+      ? {}
+      : { nodeOptions: (name: string) => `--cpu-prof --cpu-prof-dir=${profileDir}/${name}` }),
+  };
+}
+
+function producerSetup({ producer }: BenchOptions, cluster: Cluster, key: string): ProducerSetup {
+  return producer === 'http'
+    ? { kind: 'http', publishUrl: cluster.publishUrl, key }
+    : { kind: 'nats', natsUrl: cluster.natsUrl, subject: topology.eventSubject('bench', BENCH_TYPE) };
+}
+
+/** Everything is delivered and on its way into the last row. */
+async function isSettled(jsm: JetStreamManager): Promise<boolean> {
+  const { streams, consumers } = topology;
+  const waiting = await jsm.streams.info(streams.DELIVERIES);
+  if (waiting.state.messages > 0) return false;
+  const projections = [streams.EVENTS, streams.JOURNAL].map((stream) =>
+    jsm.consumers.info(stream, consumers.projector),
+  );
+  return (await Promise.all(projections)).every(
+    ({ num_pending, num_ack_pending }) => num_pending + num_ack_pending === 0,
+  );
+}
