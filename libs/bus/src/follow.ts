@@ -31,6 +31,8 @@ export interface FollowOptions {
   readonly stream: string;
   /** Only these messages; default all. */
   readonly subject?: string;
+  /** `last-per-subject` begins with the newest message of every subject instead of with all. */
+  readonly from?: 'first' | 'last-per-subject';
 }
 
 const RESTART_MS = 250;
@@ -50,6 +52,7 @@ export function followStream(bus: Bus, options: FollowOptions, onMessage: (messa
   let hasCaughtUp = false;
   let messages: ConsumerMessages | undefined;
   const stopping = new AbortController();
+  const isOver = (): boolean => stopping.signal.aborted || bus.nc.isClosed();
 
   function fold(message: JsMsg): void {
     isInTrouble = false;
@@ -65,11 +68,11 @@ export function followStream(bus: Bus, options: FollowOptions, onMessage: (messa
   }
 
   async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
+    while (!isOver()) {
       try {
         messages = await openOrdered(bus, options, position + 1, fold);
         void watchTrouble(messages, (trouble) => (isInTrouble = trouble));
-        if (stopping.signal.aborted) messages.stop();
+        if (isOver()) messages.stop();
         await messages.closed();
       } catch (err) {
         bus.logger.warn({ err, stream, position }, 'nats: following a stream was interrupted');
@@ -99,7 +102,7 @@ export function followStream(bus: Bus, options: FollowOptions, onMessage: (messa
       await reach(await readUntil(readers, stream, deadlineAt), deadlineAt);
       hasCaughtUp = true;
     },
-    isLive: () => hasCaughtUp && !isInTrouble && bus.isConnected() && !stopping.signal.aborted,
+    isLive: () => hasCaughtUp && !isInTrouble && bus.isConnected() && !isOver(),
     async stop() {
       stopping.abort();
       await messages?.close();
@@ -110,14 +113,18 @@ export function followStream(bus: Bus, options: FollowOptions, onMessage: (messa
 
 async function openOrdered(
   bus: Bus,
-  { stream, subject }: FollowOptions,
+  { stream, subject, from }: FollowOptions,
   fromSeq: number,
   callback: (message: JsMsg) => void,
 ): Promise<ConsumerMessages> {
   const consumer = await bus.js.consumers.get(stream, {
-    deliver_policy: DeliverPolicy.StartSequence,
-    opt_start_seq: fromSeq,
-    ...(subject === undefined ? {} : { filter_subjects: subject }),
+    ...(from === 'last-per-subject' && fromSeq === 1
+      ? { deliver_policy: DeliverPolicy.LastPerSubject, filter_subjects: subject ?? '>' }
+      : {
+          deliver_policy: DeliverPolicy.StartSequence,
+          opt_start_seq: fromSeq,
+          ...(subject === undefined ? {} : { filter_subjects: subject }),
+        }),
   });
   return consumer.consume({ max_messages: 1_000, expires: 5_000, idle_heartbeat: 1_000, callback });
 }
