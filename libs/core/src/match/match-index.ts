@@ -1,7 +1,9 @@
-import { attributeOf, type CloudEvent } from '../event/cloud-event.ts';
-import { compileFilters, type EventPredicate } from '../filter/compile-filters.ts';
+import type { CloudEvent } from '../event/cloud-event.ts';
+import { makeEventView, type EventView } from '../filter/event-view.ts';
 import type { SubscriptionId, TenantId } from '../ids.ts';
 import type { Subscription } from '../registry/subscription.ts';
+import { fileEntry, makeRoot, removePlacement, visitPlacements, type Bucket, type Placement } from './bucket.ts';
+import { holds, interestOf, type Interest } from './clauses.ts';
 
 /** Which subscriptions want an event. */
 export interface MatchIndex {
@@ -15,103 +17,81 @@ export interface MatchIndex {
   size(): number;
 }
 
+interface Entry {
+  readonly id: SubscriptionId;
+  readonly tenant: TenantId;
+  readonly residue: Interest['residue'];
+  placements: Placement<Entry>[];
+  /** The last match that came by: an entry with several placements is looked at once. */
+  seenBy: number;
+}
+
 /**
  * ```
- * tenant ─┬─ type "order.created" ─┬─ source "/shop" ─ id → filters
- *         │                        └─ any source     ─ id → filters
- *         └─ any type ─────────────┬─ source …
- *                                  └─ any source
+ * tenant ─ root ─┬─ type = "order.created" ─┬─ subject = "a-17" ─ ids
+ *                │                          └─ ids
+ *                ├─ source starts with "/eu/" ─ ids
+ *                └─ ids
  * ```
  *
- * An event looks into at most four of these buckets, so its cost grows with the subscriptions that want its type and
- * source, not with all of them. A subscription to n types stands in n buckets.
+ * The cost of an event grows with its matches, not with the subscriptions: see {@link Bucket}. Whatever of a subscription
+ * no index can look up (`not`, most of `sql`, data) is asked last, and the data of the event is parsed once at most.
+ * Why like this, and with what figures: docs/adr/0009.
  */
 export function makeMatchIndex(): MatchIndex {
-  const tenants = new Map<TenantId, TypeBuckets>();
-  const indexed = new Map<SubscriptionId, Subscription>();
+  const roots = new Map<TenantId, Bucket<Entry>>();
+  const entries = new Map<SubscriptionId, Entry>();
+  let matchCount = 0;
 
   function remove(id: SubscriptionId): void {
-    const subscription = indexed.get(id);
-    if (subscription === undefined) return;
-    indexed.delete(id);
-    const types = tenants.get(subscription.tenant);
-    for (const type of typesOf(subscription)) {
-      const sources = types?.get(type);
-      sources?.get(subscription.spec.source)?.delete(id);
-      pruneEmpty(sources, subscription.spec.source);
-      pruneEmpty(types, type);
-    }
-    pruneEmpty(tenants, subscription.tenant);
+    const entry = entries.get(id);
+    if (entry === undefined) return;
+    entries.delete(id);
+    for (const placement of entry.placements) removePlacement(placement);
+    if (roots.get(entry.tenant)?.count === 0) roots.delete(entry.tenant);
   }
 
   return {
-    put(subscription) {
-      remove(subscription.id);
-      indexed.set(subscription.id, subscription);
-      const predicate = compileFilters(subscription.spec.filters);
-      const types = getOrMake(tenants, subscription.tenant, makeTypeBuckets);
-      for (const type of typesOf(subscription)) {
-        const sources = getOrMake(types, type, makeSourceBuckets);
-        getOrMake(sources, subscription.spec.source, makeBucket).set(subscription.id, predicate);
-      }
+    put({ id, tenant, spec }) {
+      remove(id);
+      const { clauses, residue } = interestOf(spec);
+      const entry: Entry = { id, tenant, residue, placements: [], seenBy: 0 };
+      entries.set(id, entry);
+      fileEntry(rootOf(roots, tenant), entry, clauses, (placement) => {
+        if (entry.placements.length === 0) entry.placements = [placement];
+        else entry.placements.push(placement);
+      });
     },
 
     remove,
 
     match(tenant, event) {
-      const types = tenants.get(tenant);
-      if (types === undefined) return [];
+      const root = roots.get(tenant);
       const matches: SubscriptionId[] = [];
-      const source = attributeOf(event, 'source');
-      collect(types.get(attributeOf(event, 'type')), source, event, matches);
-      collect(types.get(ANY), source, event, matches);
+      if (root === undefined) return matches;
+      const thisMatch = ++matchCount;
+      const view = makeEventView(event);
+      visitPlacements(root, event.attributes, ({ entry, rest }) => {
+        if (entry.seenBy === thisMatch) return;
+        entry.seenBy = thisMatch;
+        if (isWanted(entry, rest, view)) matches.push(entry.id);
+      });
       return matches;
     },
 
-    size: () => indexed.size,
+    size: () => entries.size,
   };
 }
 
-/** Key of the bucket of those who did not name a type or a source. Every event has both (CE-1). */
-const ANY = undefined;
-
-type Bucket = Map<SubscriptionId, EventPredicate>;
-type SourceBuckets = Map<string | typeof ANY, Bucket>;
-type TypeBuckets = Map<string | typeof ANY, SourceBuckets>;
-
-const makeBucket = (): Bucket => new Map();
-const makeSourceBuckets = (): SourceBuckets => new Map();
-const makeTypeBuckets = (): TypeBuckets => new Map();
-
-function typesOf(subscription: Subscription): Iterable<string | typeof ANY> {
-  return subscription.spec.types === undefined ? [ANY] : new Set(subscription.spec.types);
-}
-
-function collect(
-  sources: SourceBuckets | undefined,
-  source: string | undefined,
-  event: CloudEvent,
-  matches: SubscriptionId[],
-): void {
-  if (sources === undefined) return;
-  collectBucket(sources.get(source), event, matches);
-  collectBucket(sources.get(ANY), event, matches);
-}
-
-function collectBucket(bucket: Bucket | undefined, event: CloudEvent, matches: SubscriptionId[]): void {
-  if (bucket === undefined) return;
-  for (const [id, passes] of bucket) if (passes(event)) matches.push(id);
-}
-
-function getOrMake<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
-  const existing = map.get(key);
+function rootOf(roots: Map<TenantId, Bucket<Entry>>, tenant: TenantId): Bucket<Entry> {
+  const existing = roots.get(tenant);
   if (existing !== undefined) return existing;
-  const made = make();
-  map.set(key, made);
+  const made = makeRoot<Entry>();
+  roots.set(tenant, made);
   return made;
 }
 
-/** Drops the entry once nothing is left in it, so that names of the past do not pile up. */
-function pruneEmpty<Key>(map: Map<Key, { readonly size: number }> | undefined, key: Key): void {
-  if (map?.get(key)?.size === 0) map.delete(key);
+function isWanted({ residue }: Entry, rest: Placement<Entry>['rest'], view: EventView): boolean {
+  for (const clause of rest) if (!holds(clause, view)) return false;
+  return residue === undefined || residue(view);
 }
