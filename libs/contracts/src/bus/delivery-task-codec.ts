@@ -25,6 +25,7 @@ interface Head {
   readonly until?: number;
   readonly n: number;
   readonly first: number;
+  readonly h?: number;
   readonly tp?: string;
   /** Attributes of an inline event, in order. */
   readonly a?: readonly (readonly [string, AttributeValue])[];
@@ -47,6 +48,7 @@ export function encodeDeliveryTask(task: DeliveryTask): Uint8Array {
     ...(task.deadlineAtMs === undefined ? {} : { until: task.deadlineAtMs }),
     n: task.attempt,
     first: task.firstAttempt,
+    ...(task.holds === undefined ? {} : { h: task.holds }),
     ...(task.traceparent === undefined ? {} : { tp: task.traceparent }),
     ...(event === undefined ? {} : { a: [...event.attributes] }),
     ...(event?.data === undefined ? {} : { f: event.data.form }),
@@ -74,6 +76,7 @@ export function decodeDeliveryTask(bytes: Uint8Array): DeliveryTask {
     ...(head.until === undefined ? {} : { deadlineAtMs: head.until }),
     attempt: head.n,
     firstAttempt: head.first,
+    ...(head.h === undefined ? {} : { holds: head.h }),
     ...(head.tp === undefined ? {} : { traceparent: head.tp }),
     event: head.a === undefined ? { kind: 'reference' } : { kind: 'inline', value: inlineEvent(head.a, head.f, data) },
   };

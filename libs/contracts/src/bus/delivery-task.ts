@@ -20,6 +20,8 @@ export interface DeliveryTask {
   readonly attempt: number;
   /** Attempts before this one which belong to an earlier round (before a redelivery): the schedule restarts there. */
   readonly firstAttempt: number;
+  /** How often it was put off before this attempt, because the subscription was paused or pending. Absent: never. */
+  readonly holds?: number;
   /** W3C trace context of the publish request; the notification carries on the same trace. */
   readonly traceparent?: string;
   readonly event: { readonly kind: 'inline'; readonly value: CloudEvent } | { readonly kind: 'reference' };

@@ -1,11 +1,26 @@
 import type { SubscriptionId, TenantId } from '#core/ids';
 
-/** Asks the signer for a secret of a subscription that is being created or replaced, JSON on the seal subject. */
-export interface SealRequest {
+/** Asks the signer to seal something of a subscription that is being created or changed, JSON on the seal subject. */
+export type SealRequest = SealSecretRequest | SealCredentialRequest;
+
+/** A signing secret. */
+export interface SealSecretRequest {
   readonly tenant: TenantId;
   readonly subscription: SubscriptionId;
   /** `whsec_…` that the subscriber supplied; generated when absent. */
   readonly secret?: string;
+}
+
+/** The credential for the sink, any JSON. What comes back can not be used as a signing secret, nor the other way round. */
+export interface SealCredentialRequest {
+  readonly tenant: TenantId;
+  readonly subscription: SubscriptionId;
+  readonly credential: unknown;
+}
+
+/** What of a credential goes into REGISTRY. */
+export interface SealCredentialReply {
+  readonly sealed: string;
 }
 
 export type SealReply =

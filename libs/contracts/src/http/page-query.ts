@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isSubscriptionId, type SubscriptionId } from '#core/ids';
+import { SUBSCRIPTION_STATES } from '#core/registry/subscription';
 import { strictMembers } from './violations.ts';
 
 const LIMIT_MAX = 250;
@@ -26,6 +27,34 @@ const subscription = z
 const text = (what: string) => z.string(once(what)).min(1, 'This must not be empty.').optional();
 
 export const pageQuery = strictMembers(paging);
+
+/** `GET /v1/subscriptions`. */
+export const subscriptionsQuery = strictMembers({
+  sink: text('the sink'),
+  source: text('the source that the subscription names'),
+  type: text('a type that the subscription names'),
+  state: z.enum(SUBSCRIPTION_STATES, `This must be one of ${SUBSCRIPTION_STATES.join(', ')}.`).optional(),
+  ...paging,
+  after: subscription,
+});
+export type SubscriptionsQuery = z.output<typeof subscriptionsQuery>;
+
+/** `DELETE /v1/subscriptions`: never all of them. */
+export const deleteSubscriptionsQuery = strictMembers({
+  sink: z
+    .string({ error: 'This is required, once: the sink of the subscriptions to delete.' })
+    .min(1, 'This must not be empty.'),
+});
+
+/** `GET /v1/subscriptions/{id}/history`. */
+export const historyQuery = strictMembers({
+  ...paging,
+  after: z
+    .string(once('the `next` of the page before'))
+    .regex(/^\d{1,15}$/, 'This must be the `next` of the page before, unchanged.')
+    .transform(Number)
+    .optional(),
+});
 
 const STATES = ['pending', 'retrying', 'delivered', 'dead'] as const;
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Tenant } from '#core/registry/tenant';
+import { DEFAULT_TENANT_POLICY, policyOf, type Tenant, type TenantPolicy } from '#core/registry/tenant';
 import { required, strictMembers } from './violations.ts';
 
 const NAME_MAX_LENGTH = 200;
@@ -11,13 +11,41 @@ export const displayName = z
   .max(NAME_MAX_LENGTH, `This must be at most ${NAME_MAX_LENGTH} characters.`)
   .regex(/^\P{Cc}*$/u, 'This must not contain control characters.');
 
+const originName = z
+  .string(required('a DNS name, or "*"'))
+  .regex(
+    /^(?:\*|(?=.{1,253}$)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*)$/i,
+    'This must be a DNS name such as events.example.com, or "*" for all.',
+  );
+
+/** Replaced as a whole: what it leaves out is default. Left out itself, the policy that there is stays. */
+const policy = strictMembers({
+  unsupportedSinks: z
+    .enum(['full', 'low'], 'This must be "full" or "low".')
+    .default(DEFAULT_TENANT_POLICY.unsupportedSinks),
+  publishOrigins: z
+    .array(originName, required('an array of DNS names'))
+    .max(100, 'This must name at most 100 origins.')
+    .default([...DEFAULT_TENANT_POLICY.publishOrigins]),
+  publishRatePerMinute: z
+    .int(required('a whole number of requests per minute'))
+    .min(1, 'This must be at least 1; leave it out for no limit.')
+    .max(1_000_000_000, 'This must be at most 1000000000; leave it out for no limit.')
+    .optional(),
+}).transform(({ publishRatePerMinute: rate, ...rest }): TenantPolicy => ({
+  ...rest,
+  ...(rate === undefined ? {} : { publishRatePerMinute: rate }),
+}));
+
 /** Body of `PUT /v1/tenants/{tenant}`; the body may be empty as well. */
-export const tenantBody = strictMembers({ name: displayName.optional() });
+export const tenantBody = strictMembers({ name: displayName.optional(), policy: policy.optional() });
 
 /** How a tenant is shown. */
 export interface TenantResource {
   readonly id: string;
   readonly name: string;
+  /** With every default. */
+  readonly policy: TenantPolicy;
   readonly createdAt: string;
   readonly updatedAt: string;
 }
@@ -26,6 +54,7 @@ export function tenantToResource(tenant: Tenant): TenantResource {
   return {
     id: tenant.id,
     name: tenant.name,
+    policy: policyOf(tenant),
     createdAt: new Date(tenant.createdAtMs).toISOString(),
     updatedAt: new Date(tenant.updatedAtMs).toISOString(),
   };

@@ -7,6 +7,8 @@ export interface Violation {
   /** JSON Pointer into the body (`/config/retry/jitter`), or the name of a parameter. */
   readonly pointer: string;
   readonly detail: string;
+  /** Where in the text that the pointer names, in UTF-16 units from 0; only for texts with a grammar. */
+  readonly position?: number;
 }
 
 export type Parsed<T> =
@@ -38,8 +40,15 @@ function violationsOf(issue: z.core.$ZodIssue, pointerOf: (path: readonly Proper
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ pointer: pointerOf([...issue.path, key]), detail: issue.message }));
   }
-  const rule = issue.code === 'custom' ? (issue.params?.['rule'] as unknown) : undefined;
-  return [{ ...(typeof rule === 'string' ? { rule } : {}), pointer: pointerOf(issue.path), detail: issue.message }];
+  const { rule, position } = issue.code === 'custom' ? (issue.params ?? {}) : {};
+  return [
+    {
+      ...(typeof rule === 'string' ? { rule } : {}),
+      pointer: pointerOf(issue.path),
+      detail: issue.message,
+      ...(typeof position === 'number' ? { position } : {}),
+    },
+  ];
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Exchange, ExchangeError, Outcome } from './outcome.ts';
+import type { Exchange, ExchangeError, NatsExchange, Outcome } from './outcome.ts';
 import { parseRetryAfter } from './retry-after.ts';
 
 /** Statuses that do not follow the rule of their hundred, each with the reason (specs section 4, D8, D9). */
@@ -23,9 +23,13 @@ const BY_STATUS: ReadonlyMap<number, Outcome> = new Map<number, Outcome>([
  * | 5xx                              | retryable | the target broke; it may be well later                             |
  * | below 200, 600 and above         | retryable | no final status of HTTP: to be taken for a 5xx (RFC 9110 15)       |
  * | http:// where https is required  | permanent | the address itself is refused; no later attempt can differ         |
+ * | a NATS server has taken it       | delivered | that is all that it can say                                        |
+ * | NATS: credentials, permission,   | permanent | the same as 401, 403 and 413                                       |
+ * | size                             |           |                                                                    |
  * | every other error                | retryable | names, addresses, certificates and networks recover                |
  */
-export function classify(exchange: Exchange): Outcome {
+export function classify(exchange: Exchange | NatsExchange): Outcome {
+  if (exchange.kind === 'published') return 'delivered';
   if (exchange.kind === 'error') return classifyError(exchange.error);
   const { status, retryAfter } = exchange;
   if (status >= 200 && status < 300) return 'delivered';
@@ -35,7 +39,14 @@ export function classify(exchange: Exchange): Outcome {
   return 'retryable';
 }
 
+const PERMANENT: readonly ExchangeError[] = [
+  'scheme_refused',
+  'unauthorized',
+  'permission_denied',
+  'message_too_large',
+];
+
 /** `address_refused` is retried as well: a resolver that answers a private address for an hour must not cost deliveries. */
 function classifyError(error: ExchangeError): Outcome {
-  return error === 'scheme_refused' ? 'permanent' : 'retryable';
+  return PERMANENT.includes(error) ? 'permanent' : 'retryable';
 }

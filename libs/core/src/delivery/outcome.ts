@@ -7,6 +7,9 @@ export type Exchange =
   | { readonly kind: 'response'; readonly status: number; readonly retryAfter?: string; readonly body?: ResponseBody }
   | { readonly kind: 'error'; readonly error: ExchangeError; readonly message: string };
 
+/** What a NATS server made of a message: it has taken it, or the exchange ended otherwise. */
+export type NatsExchange = { readonly kind: 'published' } | Extract<Exchange, { kind: 'error' }>;
+
 /** The first bytes of a response, as text for the record. Never parsed (WH-6). */
 export interface ResponseBody {
   readonly text: string;
@@ -24,11 +27,14 @@ export type ExchangeError =
   | 'tls'
   | 'timeout'
   | 'reset'
-  | 'protocol';
+  | 'protocol'
+  | 'unauthorized' // NATS: the server wants credentials, or not these
+  | 'permission_denied' // NATS: this subject is not for us
+  | 'message_too_large'; // NATS: more than the server's max_payload
 
 /** The classified result of an attempt (specs: http-webhook 2.2; decisions D7, D8, D9). */
 export type Outcome =
-  | 'delivered' // any 2xx
+  | 'delivered' // any 2xx; taken by the NATS server
   | 'retryable' // 404, 408, 425, 5xx, network: try again on the schedule
   | 'throttled' // 429 (and 503 with Retry-After): try again, never earlier than asked
   | 'gone' // 410: permanent, and nothing more should be sent to this sink
@@ -41,6 +47,7 @@ export type DeadReason =
   | 'deadline_passed' // the 24 h (or config.retry.deadlineSeconds) are over
   | 'attempts_exhausted' // config.retry.delaysSeconds has no more entries
   | 'subscription_deleted'
+  | 'subscription_disabled' // disabled, retired, or expired without the consent of the sink
   | 'event_expired_from_store' // the referenced event is no longer in EVENTS
   | 'poisoned'; // the bus message could not be read
 

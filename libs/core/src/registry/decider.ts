@@ -20,4 +20,7 @@ export type Decision<Event> =
   { readonly ok: true; readonly events: readonly Event[] } | { readonly ok: false; readonly refusal: Refusal };
 
 /** Why a command is refused: a code that the edge maps to a status. */
-export type Refusal = { readonly code: 'not_found' | 'already_exists' | 'tenant_unknown'; readonly detail: string };
+export type Refusal = {
+  readonly code: 'not_found' | 'already_exists' | 'tenant_unknown' | 'conflict';
+  readonly detail: string;
+};

@@ -1,9 +1,10 @@
-import { describe, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { ANY_CONTEXT, specificationOf } from '#testkit/decider-specification';
 import type { TenantId } from '../ids.ts';
 import { tenantDecider } from './tenant-decider.ts';
+import { DEFAULT_TENANT_POLICY, policyOf, unsupportedRateOf, type TenantPolicy } from './tenant.ts';
 
-const { given } = specificationOf(tenantDecider);
+const { given, fold } = specificationOf(tenantDecider);
 const id = 'acme' as TenantId;
 const { nowMs: atMs, by } = ANY_CONTEXT;
 const created = { kind: 'TenantCreated', id, name: 'Acme', atMs, by } as const;
@@ -24,5 +25,32 @@ describe('a tenant', () => {
     given([created, { kind: 'TenantRenamed', name: 'B', atMs, by }])
       .when({ kind: 'PutTenant', id, name: 'B' })
       .thenNothing();
+  });
+
+  const policy: TenantPolicy = { unsupportedSinks: 'low', publishOrigins: ['a.example'], publishRatePerMinute: 60 };
+  const changed = { kind: 'TenantChanged', name: 'B', policy, atMs, by } as const;
+
+  test('changes its policy, and its name with it, in one event', () => {
+    given([created]).when({ kind: 'PutTenant', id, name: 'B', policy }).then([changed]);
+    expect(fold([created, changed])).toMatchObject({ name: 'B', policy });
+    given([created, changed]).when({ kind: 'PutTenant', id, name: 'B', policy }).thenNothing();
+  });
+
+  test('keeps its policy when a put brings none, and has the default one before', () => {
+    given([created, changed]).when({ kind: 'PutTenant', id, name: 'B' }).thenNothing();
+    given([created]).when({ kind: 'PutTenant', id, name: 'Acme', policy: DEFAULT_TENANT_POLICY }).thenNothing();
+    expect(policyOf(fold([created]))).toEqual(DEFAULT_TENANT_POLICY);
+    expect(policyOf(fold([created, changed]))).toEqual(policy);
+  });
+
+  test('may be created with a policy', () => {
+    given([])
+      .when({ kind: 'PutTenant', id, name: 'Acme', policy })
+      .then([{ ...created, policy }]);
+    expect(policyOf(fold([{ ...created, policy }]))).toEqual(policy);
+  });
+
+  test('says how much a sink gets that knows no handshake (WH-10)', () => {
+    expect([unsupportedRateOf(DEFAULT_TENANT_POLICY), unsupportedRateOf(policy)]).toEqual(['*', 10]);
   });
 });

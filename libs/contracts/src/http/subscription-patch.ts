@@ -1,0 +1,48 @@
+import { withoutAliases } from './member-aliases.ts';
+import { mergePatch } from './merge-patch.ts';
+import { parseSubscriptionBody, type SubscriptionRequest } from './subscription-body.ts';
+import type { SubscriptionResource } from './subscription-resource.ts';
+import type { Parsed, Violation } from './violations.ts';
+
+type Members = Readonly<Record<string, unknown>>;
+
+/**
+ * What a merge patch (RFC 7396) of a subscription, as it is shown, asks for. What it removes takes its default again;
+ * secrets that it does not name stay; `"sinkcredential": null` removes the credential (SA-10).
+ */
+export function parseSubscriptionPatch(current: SubscriptionResource, patch: unknown): Parsed<SubscriptionRequest> {
+  if (!isMembers(patch)) {
+    return {
+      ok: false,
+      violations: [{ pointer: '', detail: 'This must be a JSON object: a merge patch (RFC 7396).' }],
+    };
+  }
+  const { value, violations, pointerAsSent } = withoutAliases(patch);
+  const { sinkcredential, ...members } = value as Members;
+  const merged = mergePatch(baseFor(current, members), members) as Members;
+  const credential = sinkcredential === undefined ? {} : { sinkcredential: patchCredential(current, sinkcredential) };
+  const parsed = parseSubscriptionBody({ ...merged, ...credential });
+  if (parsed.ok && violations.length === 0) return parsed;
+  const own = parsed.ok
+    ? []
+    : parsed.violations.map((one): Violation => ({ ...one, pointer: pointerAsSent(one.pointer) }));
+  return { ok: false, violations: [...violations, ...own] };
+}
+
+/** Settings and validation belong to the protocol: another one begins without them. */
+function baseFor(current: SubscriptionResource, { protocol }: Members): unknown {
+  const { sinkcredential: _sealed, ...base } = current;
+  if (protocol === undefined || protocol === current.protocol) return base;
+  const { protocolsettings: _settings, config, ...rest } = base;
+  const { validation: _validation, ...others } = config;
+  return { ...rest, config: others };
+}
+
+/** Its secret members are not known here, so a patch of the same type names all that the type requires. */
+function patchCredential({ sinkcredential: current }: SubscriptionResource, patch: unknown): unknown {
+  return isMembers(patch) ? mergePatch(current, patch) : patch;
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
