@@ -4,7 +4,7 @@ import type { CloudEvent } from '#core/event/cloud-event';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { EventMatched } from '#contracts/bus/facts';
-import { makeMatchEvent, type MatchPorts, type StoredEvent } from './match-events.ts';
+import { makeMatchEvent, type MatchLimits, type MatchPorts, type StoredEvent } from './match-events.ts';
 
 const acme = 'acme' as TenantId;
 
@@ -43,6 +43,8 @@ function recorder(matches: SubscriptionId[], overrides: Partial<MatchPorts> = {}
     catchUp: () => Promise.resolve(),
     isKnownTenant: (tenant) => tenant === acme,
     match: () => matches,
+    limitsOf: () => undefined,
+    count: () => Promise.reject(new Error('nothing to count')),
     publishTask: (task) => Promise.resolve(void tasks.push(task)),
     publishMatched: (fact) => Promise.resolve(void facts.push(fact)),
     publishRejected: (entry) => Promise.resolve(void rejected.push(...entry.violations.map(({ rule }) => rule))),
@@ -122,5 +124,36 @@ describe('matching an event', () => {
     });
     await expect(matchEvent(stored())).rejects.toThrow('no leader');
     expect(facts).toEqual([]);
+  });
+});
+
+describe('a subscription with limits', () => {
+  const [limited, free] = ['sub_limited', 'sub_free'] as SubscriptionId[];
+  const matchAt = async (acceptedAtMs: number, limits: MatchLimits, number = 1) => {
+    const counted: string[] = [];
+    const { tasks, facts, matchEvent } = recorder(
+      [limited, free].filter((id) => id !== undefined),
+      {
+        limitsOf: (id) => (id === limited ? limits : undefined),
+        count: (id) => Promise.resolve(void counted.push(id)).then(() => number),
+      },
+    );
+    await matchEvent(stored({ acceptedAtMs }));
+    expect(facts[0]?.matchCount).toBe(tasks.length);
+    return { matched: tasks.map(({ subscription }) => subscription), counted };
+  };
+
+  test('it gets events that were accepted up to its end, however late they are matched', async () => {
+    expect((await matchAt(1000, { untilMs: 1000 })).matched).toEqual([limited, free]);
+    expect((await matchAt(1001, { untilMs: 1000 })).matched).toEqual([free]);
+  });
+
+  test('it gets as many events as it wants, and only they are counted', async () => {
+    expect(await matchAt(1, { untilMs: Infinity, maxEvents: 3 }, 3)).toEqual({
+      matched: [limited, free],
+      counted: [limited],
+    });
+    expect((await matchAt(1, { untilMs: Infinity, maxEvents: 3 }, 4)).matched).toEqual([free]);
+    expect((await matchAt(2, { untilMs: 1, maxEvents: 3 })).counted).toEqual([]);
   });
 });

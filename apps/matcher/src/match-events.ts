@@ -20,11 +20,23 @@ export interface MatchPorts {
   catchUp(): Promise<void>;
   isKnownTenant(tenant: TenantId): boolean;
   match(tenant: TenantId, event: CloudEvent): readonly SubscriptionId[];
+  /** Undefined for the most part: no limit. */
+  limitsOf(subscription: SubscriptionId): MatchLimits | undefined;
+  /** Counts a match of a subscription that has a limit of them; the same delivery again has the same number. From 1. */
+  count(subscription: SubscriptionId, delivery: DeliveryId): Promise<number>;
   publishTask(task: DeliveryTask, payload: Uint8Array): Promise<void>;
   publishMatched(fact: EventMatched, part: number): Promise<void>;
   publishRejected(entry: Extract<DeadLetter, { kind: 'rejected' }>): Promise<void>;
   sha256(text: string): Uint8Array;
   now(): number;
+}
+
+/** Where the matches of a subscription end. */
+export interface MatchLimits {
+  /** Events that were accepted later do not match. `Infinity` for never. */
+  readonly untilMs: number;
+  /** Events that match in all. */
+  readonly maxEvents?: number;
 }
 
 export type MatchResult = { readonly kind: 'matched'; readonly count: number } | { readonly kind: 'rejected' };
@@ -40,14 +52,35 @@ export function makeMatchEvent(ports: MatchPorts) {
     const { tenant, parsed } = stored;
     if (!ports.isKnownTenant(tenant)) return reject(stored, [unknownTenant(stored)]);
     if (!parsed.ok) return reject(stored, parsed.violations);
-    const matches = ports.match(tenant, parsed.event).map((subscription) => ({
-      subscription,
-      delivery: deliveryId(tenant, parsed.event, subscription),
-    }));
+    const matches = await withinLimits(
+      stored,
+      ports.match(tenant, parsed.event).map((subscription) => ({
+        subscription,
+        delivery: deliveryId(tenant, parsed.event, subscription),
+      })),
+    );
     await publishTasks(stored, parsed.event, matches);
     await publishFacts(stored, parsed.event, matches);
     return { kind: 'matched', count: matches.length };
   };
+
+  async function withinLimits(stored: StoredEvent, matches: readonly Match[]): Promise<readonly Match[]> {
+    const limits = matches.map(({ subscription }) => ports.limitsOf(subscription));
+    if (limits.every((limit) => limit === undefined)) return matches;
+    const isWithin = await Promise.all(matches.map((match, i) => isWithinLimits(stored, match, limits[i])));
+    return matches.filter((_match, i) => isWithin[i]);
+  }
+
+  /** The count comes last: only what would be delivered takes a number. */
+  async function isWithinLimits(
+    { acceptedAtMs }: StoredEvent,
+    { subscription, delivery }: Match,
+    limits: MatchLimits | undefined,
+  ): Promise<boolean> {
+    if (limits === undefined) return true;
+    if (acceptedAtMs > limits.untilMs) return false;
+    return limits.maxEvents === undefined || (await ports.count(subscription, delivery)) <= limits.maxEvents;
+  }
 
   function deliveryId(tenant: TenantId, event: CloudEvent, subscription: SubscriptionId): DeliveryId {
     const source = attributeOf(event, 'source') ?? '';

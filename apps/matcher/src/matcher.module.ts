@@ -4,14 +4,18 @@ import { BUS, REGISTRY_SNAPSHOT } from '#bus/bus.module';
 import type { Bus } from '#bus/connection';
 import { consumeBatches, type Consuming } from '#bus/consume';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
+import type { SubscriptionId } from '#core/ids';
 import { makeMatchIndex } from '#core/match/match-index';
+import { isMatched, matchesUntilMs } from '#core/registry/subscription-state';
+import type { Subscription } from '#core/registry/subscription';
 import { sha256 } from '#platform/digest';
 import type { HealthChecks } from '#platform/health';
 import type { Logger } from '#platform/logger';
 import { CLOCK, CONFIG, HEALTH_CHECKS, LOGGER, METRICS, type Clock } from '#platform/tokens';
 import type { MatcherConfig } from './config.ts';
+import { makeCountMatch } from './count-matches.ts';
 import { makeMatchBatch } from './match-batches.ts';
-import { makeMatchEvent, type MatchPorts, type MatchResult } from './match-events.ts';
+import { makeMatchEvent, type MatchLimits, type MatchPorts, type MatchResult } from './match-events.ts';
 
 /** EVENTS → which subscriptions? → DELIVERIES. */
 @Module({})
@@ -85,16 +89,23 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
   #ports(): MatchPorts {
     const { topology, publisher } = this.#bus;
     const index = makeMatchIndex();
-    for (const subscription of this.#snapshot.subscriptions()) index.put(subscription);
-    this.#snapshot.onSubscriptionChange((id, now) => {
-      if (now === undefined) index.remove(id);
-      else index.put(now);
-    });
+    const limits = new Map<SubscriptionId, MatchLimits>();
+    const follow = (id: SubscriptionId, now: Subscription | undefined): void => {
+      if (now !== undefined && isMatched(now)) index.put(now);
+      else index.remove(id);
+      const limitsNow = now && limitsOf(now);
+      if (limitsNow === undefined) limits.delete(id);
+      else limits.set(id, limitsNow);
+    };
+    for (const subscription of this.#snapshot.subscriptions()) follow(subscription.id, subscription);
+    this.#snapshot.onSubscriptionChange(follow);
     const encode = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
     return {
       catchUp: () => this.#snapshot.catchUp(),
       isKnownTenant: (tenant) => this.#snapshot.tenant(tenant) !== undefined,
       match: (tenant, event) => index.match(tenant, event),
+      limitsOf: (subscription) => limits.get(subscription),
+      count: makeCountMatch(this.#bus),
       async publishTask(task, payload) {
         await publisher.publish(topology.deliverSubject(task.subscription), payload, { msgId: task.delivery });
       },
@@ -110,6 +121,14 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
       now: this.#clock,
     };
   }
+}
+
+/** Few have any, so the others cost one look into a small map. */
+function limitsOf(subscription: Subscription): MatchLimits | undefined {
+  const untilMs = matchesUntilMs(subscription);
+  const { maxEvents } = subscription.spec.config;
+  if (untilMs === Infinity && maxEvents === undefined) return undefined;
+  return { untilMs, ...(maxEvents === undefined ? {} : { maxEvents }) };
 }
 
 function labelOf(result: MatchResult): string {

@@ -4,12 +4,14 @@ import { makeCheckSink } from './check-sink.ts';
 const closed = makeCheckSink({ allowCidrs: [], allowHttp: false });
 
 describe('checking a sink at registration', () => {
-  test.each(['https://example.com/hooks', 'https://93.184.216.34/x', 'https://internal.example/'])(
-    'takes %s',
-    (sink) => {
-      expect(closed(sink)).toEqual([]);
-    },
-  );
+  test.each([
+    'https://example.com/hooks',
+    'https://93.184.216.34/x',
+    'https://internal.example/',
+    'nats://example.com:4222',
+  ])('takes %s', (sink) => {
+    expect(closed(sink)).toEqual([]);
+  });
 
   test.each([
     ['http://example.com', 'POSTHASTE_SINK_HTTP'],
@@ -20,6 +22,9 @@ describe('checking a sink at registration', () => {
     ['https://169.254.169.254/latest/meta-data', 'POSTHASTE_SINK_ALLOW'],
     ['https://localhost/x', 'POSTHASTE_SINK_ALLOW'],
     ['https://a.localhost./x', 'POSTHASTE_SINK_ALLOW'],
+    ['nats://127.0.0.1:4222', 'POSTHASTE_SINK_ALLOW'],
+    ['tls://[::1]:4222', 'POSTHASTE_SINK_ALLOW'],
+    ['nats://localhost', 'POSTHASTE_SINK_ALLOW'],
   ])('refuses %s with a hint to %s', (sink, hint) => {
     expect(closed(sink)).toEqual([{ rule: 'SA-7', pointer: '/sink', detail: expect.stringContaining(hint) }]);
   });

@@ -1,5 +1,7 @@
 import type { Violation } from '#contracts/http/violations';
-import { makeAddressGuard } from '#outbound/address-guard';
+import { makeAddressGuard, type AddressGuard } from '#outbound/address-guard';
+import { parseIp } from '#outbound/ip-address';
+import { parseNatsSink } from '#outbound/nats-sink-url';
 import { makeSinkUrlCheck } from '#outbound/sink-url';
 
 export interface SinkPolicy {
@@ -8,6 +10,8 @@ export interface SinkPolicy {
   /** Base URL of the built-in inbox; everything below it is allowed. */
   readonly inboxUrl?: string;
 }
+
+export type CheckSink = (sink: string) => readonly Violation[];
 
 const HINTS = {
   scheme_refused: 'An operator can permit http:// sinks with POSTHASTE_SINK_HTTP=true.',
@@ -20,19 +24,29 @@ const HINTS = {
  *
  * @throws InvalidCidr when the policy names a range that is none
  */
-export function makeCheckSink({ allowCidrs, allowHttp, inboxUrl }: SinkPolicy): (sink: string) => readonly Violation[] {
+export function makeCheckSink({ allowCidrs, allowHttp, inboxUrl }: SinkPolicy): CheckSink {
   const guard = makeAddressGuard({ allowCidrs });
   const checkUrl = makeSinkUrlCheck({ allowHttp, guard, allowOrigins: inboxUrl === undefined ? [] : [inboxUrl] });
   return (sink) => {
+    const natsServer = parseNatsSink(sink);
+    if (natsServer !== undefined) return checkHost(natsServer.host, guard);
     const checked = checkUrl(sink);
     if (!checked.ok) return [refused(`${checked.message} ${HINTS[checked.error]}`)];
-    const why = !checked.exempt && isLocalhost(sink) ? guard('127.0.0.1') : undefined;
-    return why === undefined ? [] : [refused(`localhost is ${why}. ${HINTS.address_refused}`)];
+    return checked.exempt ? [] : checkHost(new URL(sink).hostname, guard);
   };
 }
 
-function isLocalhost(sink: string): boolean {
-  const name = new URL(sink).hostname.replace(/\.$/, '');
+function checkHost(host: string, guard: AddressGuard): readonly Violation[] {
+  const why = parseIp(host) === undefined && isLocalhost(host) ? guard('127.0.0.1') : whyRefused(host, guard);
+  return why === undefined ? [] : [refused(`${host} is ${why}. ${HINTS.address_refused}`)];
+}
+
+function whyRefused(host: string, guard: AddressGuard): string | undefined {
+  return parseIp(host) === undefined ? undefined : guard(host);
+}
+
+function isLocalhost(host: string): boolean {
+  const name = host.replace(/\.$/, '').toLowerCase();
   return name === 'localhost' || name.endsWith('.localhost');
 }
 

@@ -7,14 +7,19 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
   '/v1/tenants/:tenant': ['GET', 'PUT'],
   '/v1/tenants/:tenant/keys': ['GET', 'POST'],
   '/v1/tenants/:tenant/keys/:key': ['GET', 'DELETE'],
-  '/v1/subscriptions': ['GET', 'POST'],
-  '/v1/subscriptions/:id': ['GET', 'PUT', 'DELETE'],
+  '/v1/subscriptions': ['GET', 'POST', 'DELETE'],
+  '/v1/subscriptions/:id': ['GET', 'PUT', 'PATCH', 'DELETE'],
+  '/v1/subscriptions/:id/pause': ['POST'],
+  '/v1/subscriptions/:id/resume': ['POST'],
+  '/v1/subscriptions/:id/history': ['GET'],
+  '/v1/subscriptions/:id/verify': ['POST'],
   '/v1/events/:id': ['GET'],
   '/v1/events/:id/data': ['GET'],
   '/v1/deliveries': ['GET'],
   '/v1/deliveries/:id': ['GET'],
   '/v1/deliveries/:id/redeliver': ['POST'],
   '/v1/dead-letters': ['GET'],
+  '/v1/filters/test': ['POST'],
 };
 
 const REFUSABLE = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
@@ -27,6 +32,7 @@ export function declareMethods(fastify: FastifyInstance): void {
       method: 'OPTIONS',
       url,
       handler: async (_request, reply) => {
+        if (methods.includes('PATCH')) reply.header('accept-patch', 'application/merge-patch+json');
         await reply.code(200).header('allow', allow).send();
       },
     });

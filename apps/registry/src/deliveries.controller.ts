@@ -94,6 +94,12 @@ function problemOf(result: Exclude<Redelivered, { kind: 'accepted' | 'not_found'
         code: 'subscription-deleted',
         detail: `The subscription ${result.subscription} is deleted, so there is no sink to deliver to.`,
       };
+    case 'subscription_ended':
+      return {
+        status: 409,
+        code: 'subscription-state',
+        detail: `The subscription ${result.subscription} is ${result.state}, so nothing is sent to its sink.`,
+      };
     case 'event_gone':
       return {
         status: 410,

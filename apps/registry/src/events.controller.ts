@@ -5,9 +5,9 @@ import { eventQuery } from '#contracts/http/page-query';
 import { parseQuery } from '#contracts/http/violations';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { requireScope } from '#platform/authenticate';
-import { ProblemError } from '#platform/problem';
 import type { EventRecord } from '#store/find-event';
-import { notFound, queryOrRefuse } from './problems.ts';
+import { eventDataGone, findOneEvent } from './find-one-event.ts';
+import { queryOrRefuse } from './problems.ts';
 import { REGISTRY_PORTS, type RegistryPorts } from './registry.ports.ts';
 import { eventToResource } from './resources.ts';
 
@@ -30,7 +30,7 @@ export class EventsController {
   async data(@Req() request: FastifyRequest, @Param('id') id: string, @Res() reply: FastifyReply): Promise<void> {
     const { seq } = await this.#find(request, id);
     const event = await this.#ports.readEvent(seq);
-    if (event === undefined) throw new ProblemError(DATA_GONE);
+    if (event === undefined) throw eventDataGone();
     if (event.data === undefined) {
       await reply.code(204).send();
       return;
@@ -48,27 +48,8 @@ export class EventsController {
   async #find(request: FastifyRequest, id: string): Promise<EventRecord> {
     const tenant = requireScope(await this.#ports.authenticate(request.headers), 'read', 'manage');
     const { source } = queryOrRefuse(parseQuery(eventQuery, request.query));
-    const [event, ...others] = await this.#ports.readSide.findEvent(tenant, id, source);
-    if (event === undefined) throw notFound('event', id);
-    if (others.length > 0) throw ambiguous([event, ...others]);
-    return event;
+    return findOneEvent(this.#ports.readSide, tenant, id, source);
   }
-}
-
-const DATA_GONE = {
-  status: 410,
-  code: 'event-data-gone',
-  detail: 'The retention of events is over for this one: its attributes and deliveries are known, its data is not.',
-} as const;
-
-/** Source and id together name an event (CE-2). */
-function ambiguous(events: readonly EventRecord[]): ProblemError {
-  return new ProblemError({
-    status: 409,
-    code: 'event-ambiguous',
-    detail: `${events.length} sources have an event with this id. Say which one with ?source=.`,
-    errors: events.map(({ source }) => ({ rule: 'CE-2', pointer: 'source', detail: source })),
-  });
 }
 
 function contentTypeOf(event: CloudEvent): string {

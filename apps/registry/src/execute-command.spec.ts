@@ -4,7 +4,7 @@ import type { TenantId } from '#core/ids';
 import { tenantDecider } from '#core/registry/tenant-decider';
 import type { Tenant, TenantEvent } from '#core/registry/tenant';
 import { tenantAggregate } from './aggregates.ts';
-import { makeExecuteCommand, type CommandPorts } from './execute-command.ts';
+import { makeExecuteCommand, type CommandPorts, type Expected } from './execute-command.ts';
 
 const acme = 'acme' as TenantId;
 
@@ -24,6 +24,7 @@ function makeLog() {
     const ports: CommandPorts = {
       registrySubject: (tenant, aggregate, id) => `registry.${tenant}.${aggregate}.${id}`,
       lastSeqOf: () => seen,
+      position: () => seen,
       async catchUp() {
         await Promise.resolve();
         for (; seen < events.length; seen++) {
@@ -31,9 +32,9 @@ function makeLog() {
           if (event) state = tenantDecider.evolve(state, event);
         }
       },
-      async append(_subject: string, record: RegistryRecord, expected: number) {
+      async append(_subject: string, record: RegistryRecord, { lastSubjectSeq }: Expected) {
         await Promise.resolve();
-        if (events.length !== expected) throw new WrongSequence();
+        if (events.length !== lastSubjectSeq) throw new WrongSequence();
         if (record.aggregate === 'tenant') events.push(record.event);
       },
       isConflict: (error) => error instanceof WrongSequence,
@@ -50,7 +51,11 @@ function makeLog() {
 describe('executing a command', () => {
   test('appends one event and answers with the state after it', async () => {
     const { events, openProcess } = makeLog();
-    expect(await openProcess()('Acme')).toMatchObject({ kind: 'done', before: undefined, after: { name: 'Acme' } });
+    expect(await openProcess()('Acme')).toMatchObject({
+      kind: 'done',
+      before: undefined,
+      after: { name: 'Acme' },
+    });
     expect(events).toHaveLength(1);
   });
 

@@ -17,12 +17,22 @@ export interface CommandPorts {
   registrySubject(tenant: string, aggregate: string, id: string): string;
   /** Sequence of the newest message on a subject that the fold has seen; 0 for none. */
   lastSeqOf(subject: string): number;
+  /** Sequence of the newest message of all that the fold has seen. */
+  position(): number;
   /** Resolves when the fold has everything that was in REGISTRY at the call. */
   catchUp(): Promise<void>;
-  append(subject: string, record: RegistryRecord, expectedLastSubjectSeq: number): Promise<void>;
+  append(subject: string, record: RegistryRecord, expected: Expected): Promise<void>;
   /** True when `append` failed because somebody else wrote first. */
   isConflict(error: unknown): boolean;
   now(): number;
+}
+
+/** What has to be so still when a record is written. */
+export interface Expected {
+  /** Sequence of the newest message on the same subject; 0 for none. */
+  readonly lastSubjectSeq: number;
+  /** Sequence of the newest message of all, when the decision depends on more than its aggregate. */
+  readonly lastSeq?: number;
 }
 
 export type Executed<State> =
@@ -35,11 +45,25 @@ export type Executed<State> =
   /** Others won every time. Nothing was written. */
   | { readonly kind: 'conflict' };
 
-/** Runs a command on an aggregate. `commandFor` is asked anew for the state of every try. */
+export interface CommandOptions {
+  /** True when the decision depends on other aggregates too: a record of any of them in between counts as a conflict. */
+  readonly isExclusive?: boolean;
+}
+
+/**
+ * Asked anew for the state of every try. Without a command nothing is done. What it looks up in the
+ * fold before its first `await` is of the same moment as the state.
+ */
+export type CommandFor<State, Command> = (
+  state: State | undefined,
+) => Command | undefined | Promise<Command | undefined>;
+
+/** Runs a command on an aggregate. */
 export type ExecuteCommand = <State, Command, Event>(
   aggregate: Aggregate<State, Command, Event>,
   by: string,
-  commandFor: (state: State | undefined) => Command | Promise<Command>,
+  commandFor: CommandFor<State, Command>,
+  options?: CommandOptions,
 ) => Promise<Executed<State>>;
 
 /**
@@ -55,12 +79,12 @@ const MAX_TRIES = 10;
 export function makeExecuteCommand(ports: CommandPorts): ExecuteCommand {
   const inTurn = makeInTurn();
 
-  return (aggregate, by, commandFor) => {
+  return (aggregate, by, commandFor, options = {}) => {
     const subject = ports.registrySubject(aggregate.tenant, aggregate.kind, aggregate.id);
     return inTurn(subject, async () => {
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         await ports.catchUp();
-        const executed = await tryOnce(subject, aggregate, by, commandFor);
+        const executed = await tryOnce(subject, aggregate, by, commandFor, options);
         if (executed.kind !== 'conflict') return executed;
       }
       return { kind: 'conflict' };
@@ -71,11 +95,15 @@ export function makeExecuteCommand(ports: CommandPorts): ExecuteCommand {
     subject: string,
     aggregate: Aggregate<State, Command, Event>,
     by: string,
-    commandFor: (state: State | undefined) => Command | Promise<Command>,
+    commandFor: CommandFor<State, Command>,
+    { isExclusive = false }: CommandOptions,
   ): Promise<Executed<State>> {
     const before = aggregate.read();
-    const expected = ports.lastSeqOf(subject);
-    const decision = aggregate.decider.decide(await commandFor(before), before, { nowMs: ports.now(), by });
+    const lastSubjectSeq = ports.lastSeqOf(subject);
+    const expected = { lastSubjectSeq, ...(isExclusive ? { lastSeq: ports.position() } : {}) };
+    const command = await commandFor(before);
+    if (command === undefined) return { kind: 'done', before, after: before };
+    const decision = aggregate.decider.decide(command, before, { nowMs: ports.now(), by });
     if (!decision.ok) return { kind: 'refused', refusal: decision.refusal };
     const [event, ...more] = decision.events;
     if (event === undefined) return { kind: 'done', before, after: before };

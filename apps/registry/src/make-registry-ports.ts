@@ -3,6 +3,7 @@ import { BusUnavailable, RequestFailed, WrongLastSequence } from '#bus/bus-error
 import { makeEventReader } from '#bus/event-reader';
 import { headerPairs } from '#bus/header-pairs';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
+import { readSubject } from '#bus/read-subject';
 import { request } from '#bus/request';
 import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { CloudEvent } from '#core/event/cloud-event';
@@ -15,7 +16,7 @@ import { findDelivery } from '#store/find-delivery';
 import { findEvent } from '#store/find-event';
 import { listDeadLetters } from '#store/list-dead-letters';
 import { listDeliveries } from '#store/list-deliveries';
-import { listApiKeys, listSubscriptions, listTenants } from '#store/list-registry';
+import { listApiKeys, listTenants } from '#store/list-registry';
 import { sqlStateOf } from '#store/store-errors';
 import { makeCheckSink } from './check-sink.ts';
 import type { RegistryConfig } from './config.ts';
@@ -23,7 +24,12 @@ import { makeExecuteCommand, type ExecuteCommand } from './execute-command.ts';
 import { answering } from './problems.ts';
 import { makeRedeliver } from './redeliver.ts';
 import type { CurrentState, ReadSide, RegistryPorts } from './registry.ports.ts';
-import { makeSealSecret } from './seal-secret.ts';
+import { makeSealCredential, makeSealSecret } from './seal-secret.ts';
+import { historyOf } from './subscription-history.ts';
+import { makeSubscriptionDirectory, type SubscriptionDirectory } from './subscription-directory.ts';
+import { makeRequestValidation } from './validation/request-validation.ts';
+import { makeRequestPorts } from './validation/validation.ports.ts';
+import { makeVerifySubscription } from './validation/verify-subscription.ts';
 import { makeWriteSubscriptions } from './write-subscriptions.ts';
 import { makeWriteTenants } from './write-tenants.ts';
 
@@ -45,6 +51,7 @@ export function makeRegistryPorts(parts: RegistryParts): RegistryPorts {
   const execute = answering('bus', isBusAway, makeExecute(parts)) as ExecuteCommand;
   const catchUp = answering('bus', isBusAway, () => snapshot.catchUp());
   const readSide = makeReadSide(parts.db);
+  const directory = makeSubscriptionDirectory(snapshot);
   const readEvent = answering('bus', isBusAway, makeReadEvent(parts.bus));
   return {
     authenticate: makeAuthenticate({
@@ -57,33 +64,69 @@ export function makeRegistryPorts(parts: RegistryParts): RegistryPorts {
     }),
     state: makeCurrentState(snapshot, catchUp),
     tenants: makeWriteTenants({ state: snapshot, execute, catchUp, sha256Hex, now: parts.clock, randomBytes }),
-    subscriptions: makeSubscriptions(parts, execute),
+    subscriptions: makeSubscriptions(parts, execute, directory),
+    readHistory: answering('bus', isBusAway, makeReadHistory(parts)),
+    async listSubscriptions(tenant, { limit, after, ...filter }) {
+      await catchUp();
+      return directory.list(tenant, filter, { limit, after });
+    },
     readSide,
     readEvent,
+    verifySubscription: answering('bus', isBusAway, makeVerification(parts)),
     redeliver: answering('bus', isBusAway, makeRedelivery(parts, readSide, readEvent)),
   };
 }
 
-function makeExecute({ bus: { publisher, topology }, snapshot, clock }: RegistryParts): ExecuteCommand {
+function makeVerification(parts: RegistryParts): RegistryPorts['verifySubscription'] {
+  const requestValidation = makeRequestValidation(makeRequestPorts({ ...parts, execute: makeExecute(parts) }));
+  return makeVerifySubscription({ requestValidation, now: parts.clock });
+}
+
+/** Commands with the errors of the bus as they are. */
+export function makeExecute({
+  bus: { publisher, topology },
+  snapshot,
+  clock,
+}: Pick<RegistryParts, 'bus' | 'snapshot' | 'clock'>): ExecuteCommand {
   return makeExecuteCommand({
     registrySubject: topology.registrySubject,
     lastSeqOf: (subject) => snapshot.lastSeqOf(subject),
     catchUp: () => snapshot.catchUp(),
-    async append(subject, record, expectedLastSubjectSeq) {
-      await publisher.publish(subject, Buffer.from(JSON.stringify(record)), { expectedLastSubjectSeq });
+    position: () => snapshot.position(),
+    async append(subject, record, { lastSubjectSeq, lastSeq }) {
+      const headers: [string, string][] = lastSeq === undefined ? [] : [['Nats-Expected-Last-Sequence', `${lastSeq}`]];
+      const payload = Buffer.from(JSON.stringify(record));
+      await publisher.publish(subject, payload, { expectedLastSubjectSeq: lastSubjectSeq, headers });
     },
     isConflict: (error) => error instanceof WrongLastSequence,
     now: clock,
   });
 }
 
-function makeSubscriptions({ bus, snapshot, config, clock }: RegistryParts, execute: ExecuteCommand) {
+function makeReadHistory({ bus, snapshot }: RegistryParts): RegistryPorts['readHistory'] {
+  const stream = bus.topology.streams.REGISTRY;
+  return async (tenant, id) => {
+    await snapshot.catchUp();
+    const subject = bus.topology.registrySubject(tenant, 'subscription', id);
+    return historyOf(await readSubject(bus, { stream, subject, lastSeq: snapshot.lastSeqOf(subject) }));
+  };
+}
+
+function makeSubscriptions(
+  { bus, snapshot, config, clock }: RegistryParts,
+  execute: ExecuteCommand,
+  directory: SubscriptionDirectory,
+) {
   const ask = (payload: Uint8Array) => request(bus, bus.topology.sealSubject, payload, SEAL_TIMEOUT_MS);
   const inboxUrl = config.POSTHASTE_INBOX_URL;
   return makeWriteSubscriptions({
     state: snapshot,
     execute,
+    directory,
+    catchUp: answering('bus', isBusAway, () => snapshot.catchUp()),
     seal: answering('signer', isBusAway, makeSealSecret(ask)),
+    sealCredential: answering('signer', isBusAway, makeSealCredential(ask)),
+    isSinkUnique: config.POSTHASTE_SINK_UNIQUE,
     checkSink: makeCheckSink({
       allowCidrs: config.POSTHASTE_SINK_ALLOW,
       allowHttp: config.POSTHASTE_SINK_HTTP,
@@ -117,7 +160,6 @@ function makeReadSide(db: Database): ReadSide {
   return {
     listTenants: asked(listTenants),
     listApiKeys: asked(listApiKeys),
-    listSubscriptions: asked(listSubscriptions),
     findEvent: asked(findEvent),
     listDeliveries: asked(listDeliveries),
     findDelivery: asked(findDelivery),

@@ -4,7 +4,7 @@ import type { DeliveryRedelivered } from '#contracts/bus/facts';
 import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { CloudEvent } from '#core/event/cloud-event';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
-import type { Subscription } from '#core/registry/subscription';
+import { aSpec, aSubscription } from '#testkit/a-subscription';
 import { makeRedeliver, type RedeliverableDelivery, type RedeliverPorts } from './redeliver.ts';
 
 const tenant = 'acme' as TenantId;
@@ -13,22 +13,11 @@ const subscriptionId = 'sub_1' as SubscriptionId;
 const nowMs = 2_000_000;
 
 const event: CloudEvent = { attributes: new Map([['id', '1']]) };
-const subscription: Subscription = {
+const subscription = aSubscription({
   id: subscriptionId,
   tenant,
-  spec: {
-    sink: 'https://example.com',
-    protocol: 'HTTP',
-    filters: [],
-    config: {
-      contentMode: 'structured',
-      signature: { profile: 'none' },
-      retry: { ...DEFAULT_RETRY_POLICY, deadlineSeconds: 60 },
-    },
-  },
-  createdAtMs: 0,
-  updatedAtMs: 0,
-};
+  spec: aSpec({ config: { retry: { ...DEFAULT_RETRY_POLICY, deadlineSeconds: 60 } } }),
+});
 const dead: RedeliverableDelivery = {
   id,
   tenant,

@@ -4,7 +4,8 @@ import type { DeliveryRedelivered } from '#contracts/bus/facts';
 import type { CloudEvent } from '#core/event/cloud-event';
 import { deadlineOf } from '#core/delivery/retry-schedule';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
-import type { Subscription } from '#core/registry/subscription';
+import { deliveryFateOf } from '#core/registry/subscription-state';
+import type { Subscription, SubscriptionState } from '#core/registry/subscription';
 
 /** What is known of a delivery; the store's record fits. */
 export interface RedeliverableDelivery {
@@ -34,6 +35,8 @@ export type Redelivered =
   /** An attempt is due anyway. */
   | { readonly kind: 'in_progress'; readonly state: 'pending' | 'retrying' }
   | { readonly kind: 'subscription_deleted'; readonly subscription: SubscriptionId }
+  /** It is disabled, retired, or expired without consent. */
+  | { readonly kind: 'subscription_ended'; readonly subscription: SubscriptionId; readonly state: SubscriptionState }
   | { readonly kind: 'event_gone' };
 
 /**
@@ -51,6 +54,9 @@ export function makeRedeliver(ports: RedeliverPorts) {
     if (state === 'pending' || state === 'retrying') return { kind: 'in_progress', state };
     const subscription = await ports.findSubscription(tenant, subscriptionId);
     if (subscription === undefined) return { kind: 'subscription_deleted', subscription: subscriptionId };
+    if (deliveryFateOf(subscription) === 'end') {
+      return { kind: 'subscription_ended', subscription: subscriptionId, state: subscription.state };
+    }
     const eventSeq = delivery.event.seq;
     const event = await ports.readEvent(eventSeq);
     if (event === undefined) return { kind: 'event_gone' };

@@ -8,7 +8,7 @@ import { serve, type Serving } from '#bus/request';
 import { decodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { Fact } from '#contracts/bus/facts';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
-import type { SealReply, SealRequest } from '#contracts/bus/seal';
+import type { SealReply, SealSecretRequest } from '#contracts/bus/seal';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { toNatsMessage } from '#core/event/nats-binding';
 import { deliveryIdInput, makeDeliveryId, type SubscriptionId, type TenantId } from '#core/ids';
@@ -100,7 +100,7 @@ function startSigner(): Serving {
   return serve(bus, { subject: bus.topology.sealSubject, queue: 'signer' }, (payload) => {
     const { secret = `whsec_${randomBytes(32).toString('base64')}` } = JSON.parse(
       Buffer.from(payload).toString(),
-    ) as SealRequest;
+    ) as SealSecretRequest;
     const reply: SealReply = { ok: true, sealed: `sealed:${sha256Hex(secret)}`, secret };
     return Promise.resolve(Buffer.from(JSON.stringify(reply)));
   });
@@ -351,13 +351,17 @@ describe('subscriptions', () => {
     expect(subscription).toEqual({
       id: expect.stringMatching(/^sub_[0-9a-z]{26}$/),
       ...minimal,
+      protocolsettings: { method: 'POST' },
       types: ['a'],
       filters: [],
       config: {
         contentMode: 'structured',
         signature: { profile: 'standard-webhooks', secret: expect.stringMatching(/^whsec_/) },
         retry: expect.objectContaining({ deadlineSeconds: 86_400, whenExhausted: 'repeat-last' }),
+        validation: { mode: 'optional', method: 'webhook', deadlineSeconds: 300, callback: 'fallback' },
       },
+      state: 'active',
+      validation: expect.objectContaining({ status: 'requested' }),
       createdAt: expect.any(String),
       updatedAt: expect.any(String),
     });
@@ -381,7 +385,8 @@ describe('subscriptions', () => {
 
   test('take back what GET answered, and that changes nothing', async () => {
     const { key } = await aTenant();
-    const { id } = await subscribe(key, { types: ['a'], config: { retry: { delaysSeconds: [1] } } });
+    const config = { retry: { delaysSeconds: [1] }, validation: { mode: 'none' } };
+    const { id } = await subscribe(key, { types: ['a'], config });
     const read = (await call('GET', `/v1/subscriptions/${id}`, key)).json<object>();
     const before = (await readRegistry()).messages.length;
     const put = await call('PUT', `/v1/subscriptions/${id}`, key, { body: read });
@@ -423,7 +428,7 @@ describe('subscriptions', () => {
 
   test('answer a bad body with every problem and its pointer', async () => {
     const { key } = await aTenant();
-    const body = { sink: 'https://10.0.0.1/', protocol: 'http', types: [''], filters: [{ any: [] }] };
+    const body = { sink: 'https://10.0.0.1/', protocol: 'http', types: [''], filters: [{ regex: {} }] };
     const answer = await call('POST', '/v1/subscriptions', key, { body });
     expect([answer.status, answer.headers.get('content-type')]).toEqual([
       400,
@@ -432,7 +437,7 @@ describe('subscriptions', () => {
     expect(answer.json<ProblemBody>().errors?.map(({ pointer }) => pointer)).toEqual([
       '/protocol',
       '/types/0',
-      '/filters/0/any',
+      '/filters/0/regex',
     ]);
     const private_ = await call('POST', '/v1/subscriptions', key, { body: { ...minimal, sink: 'https://10.0.0.1/' } });
     expect(private_.json<ProblemBody>().errors?.[0]).toMatchObject({
@@ -499,10 +504,10 @@ describe('methods', () => {
   test('are told by OPTIONS (SA-1) and by 405', async () => {
     const { key } = await aTenant();
     const options = async (path: string) => (await call('OPTIONS', path, key)).headers.get('allow');
-    expect(await options('/v1/subscriptions')).toBe('GET,POST,OPTIONS');
-    expect(await options('/v1/subscriptions/x')).toBe('GET,PUT,DELETE,OPTIONS');
-    const refused = await call('PATCH', '/v1/subscriptions/x', key, { body: {} });
-    expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET,PUT,DELETE,OPTIONS']);
+    expect(await options('/v1/subscriptions')).toBe('GET,POST,DELETE,OPTIONS');
+    expect(await options('/v1/subscriptions/x')).toBe('GET,PUT,PATCH,DELETE,OPTIONS');
+    const refused = await call('POST', '/v1/subscriptions/x', key, { body: {} });
+    expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET,PUT,PATCH,DELETE,OPTIONS']);
     expect((await call('HEAD', '/v1/subscriptions', key)).status).toBe(200);
     expect((await call('GET', '/v1/nothing', key)).status).toBe(404);
   });
@@ -629,22 +634,23 @@ describe('when a part is away', () => {
     await subscribe(key);
   });
 
-  test('without Postgres look-ups are 503, subscriptions by id go on, and it recovers by itself', async () => {
+  test('without Postgres look-ups are 503, subscriptions go on, and it recovers by itself', async () => {
     const { key } = await aTenant();
     await postgres.halt();
     try {
-      for (const path of ['subscriptions', 'deliveries', 'dead-letters', 'events/e']) {
+      for (const path of ['deliveries', 'dead-letters', 'events/e']) {
         const answer = await call('GET', `/v1/${path}`, key);
         expect([path, answer.status, answer.headers.get('retry-after')]).toEqual([path, 503, '2']);
       }
       const { id } = await subscribe(key);
+      expect((await call('GET', '/v1/subscriptions', key)).json<object[]>()).toHaveLength(1);
       expect((await call('GET', `/v1/subscriptions/${id}`, key)).status).toBe(200);
       expect((await call('PUT', `/v1/subscriptions/${id}`, key, { body: minimal })).status).toBe(200);
       expect((await call('DELETE', `/v1/subscriptions/${id}`, key)).status).toBe(200);
     } finally {
       await postgres.restart();
     }
-    await eventually(async () => (await call('GET', '/v1/subscriptions', key)).status === 200);
+    await eventually(async () => (await call('GET', '/v1/deliveries', key)).status === 200);
   }, 30_000);
 
   test('without NATS everything is 503 with Retry-After, and it recovers by itself', async () => {

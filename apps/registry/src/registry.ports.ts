@@ -8,9 +8,12 @@ import type { DeliveryRecord, DeliveryWithAttempts } from '#store/delivery-recor
 import type { EventRecord } from '#store/find-event';
 import type { DeadLetterFilter, DeadLetterRecord } from '#store/list-dead-letters';
 import type { DeliveryFilter } from '#store/list-deliveries';
-import type { ApiKeyRecord, SubscriptionRecord } from '#store/list-registry';
+import type { ApiKeyRecord } from '#store/list-registry';
 import type { Page, PageRequest } from '#store/page';
+import type { HistoryEntry } from './subscription-history.ts';
+import type { DirectoryPage, SubscriptionDirectory, SubscriptionFilter } from './subscription-directory.ts';
 import type { Redelivered } from './redeliver.ts';
+import type { makeVerifySubscription } from './validation/verify-subscription.ts';
 import type { makeWriteSubscriptions } from './write-subscriptions.ts';
 import type { makeWriteTenants } from './write-tenants.ts';
 
@@ -25,7 +28,15 @@ export interface RegistryPorts {
   readonly state: CurrentState;
   readonly tenants: ReturnType<typeof makeWriteTenants>;
   readonly subscriptions: ReturnType<typeof makeWriteSubscriptions>;
+  /** Of the fold as it is at the moment of the call. */
+  listSubscriptions(
+    tenant: TenantId,
+    query: SubscriptionFilter & DirectoryPage,
+  ): Promise<ReturnType<SubscriptionDirectory['list']>>;
+  /** Of a subscription that is deleted as well; empty when there never was one. Oldest first. */
+  readHistory(tenant: TenantId, id: SubscriptionId): Promise<readonly HistoryEntry[]>;
   readonly readSide: ReadSide;
+  readonly verifySubscription: ReturnType<typeof makeVerifySubscription>;
   redeliver(tenant: TenantId, id: DeliveryId, by: string): Promise<Redelivered>;
   /** An event in EVENTS; undefined when its retention is over. */
   readEvent(seq: number): Promise<CloudEvent | undefined>;
@@ -42,7 +53,6 @@ export interface CurrentState {
 export interface ReadSide {
   listTenants(page: PageRequest): Promise<Page<Tenant>>;
   listApiKeys(tenant: TenantId, page: PageRequest): Promise<Page<ApiKeyRecord>>;
-  listSubscriptions(tenant: TenantId, page: PageRequest): Promise<Page<SubscriptionRecord>>;
   /** The newest event of each source with this id. */
   findEvent(tenant: TenantId, id: string, source?: string): Promise<readonly EventRecord[]>;
   listDeliveries(tenant: TenantId, filter: DeliveryFilter & PageRequest): Promise<Page<DeliveryRecord>>;

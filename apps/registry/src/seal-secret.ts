@@ -1,4 +1,4 @@
-import type { SealReply, SealRequest } from '#contracts/bus/seal';
+import type { SealCredentialReply, SealCredentialRequest, SealReply, SealSecretRequest } from '#contracts/bus/seal';
 import { ProblemError } from '#platform/problem';
 import type { WriteSubscriptionPorts } from './write-subscriptions.ts';
 
@@ -9,7 +9,7 @@ import type { WriteSubscriptionPorts } from './write-subscriptions.ts';
  */
 export function makeSealSecret(request: (payload: Uint8Array) => Promise<Uint8Array>): WriteSubscriptionPorts['seal'] {
   return async (tenant, subscription, secret) => {
-    const question: SealRequest = { tenant, subscription, ...(secret === undefined ? {} : { secret }) };
+    const question: SealSecretRequest = { tenant, subscription, ...(secret === undefined ? {} : { secret }) };
     const answer = await request(new TextEncoder().encode(JSON.stringify(question)));
     const reply = JSON.parse(new TextDecoder().decode(answer)) as SealReply;
     if (reply.ok) return { sealed: reply.sealed, secret: reply.secret };
@@ -20,5 +20,16 @@ export function makeSealSecret(request: (payload: Uint8Array) => Promise<Uint8Ar
       detail: 'The secret cannot be used. See errors.',
       errors,
     });
+  };
+}
+
+/** Asks the signer to seal a credential: it says yes to any. */
+export function makeSealCredential(
+  request: (payload: Uint8Array) => Promise<Uint8Array>,
+): WriteSubscriptionPorts['sealCredential'] {
+  return async (tenant, subscription, credential) => {
+    const question: SealCredentialRequest = { tenant, subscription, credential };
+    const answer = await request(new TextEncoder().encode(JSON.stringify(question)));
+    return (JSON.parse(new TextDecoder().decode(answer)) as SealCredentialReply).sealed;
   };
 }

@@ -1,18 +1,20 @@
-import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Put, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, HttpCode, Inject, Param, Patch, Post, Put, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { pageQuery } from '#contracts/http/page-query';
-import { subscriptionBody, type SubscriptionRequest } from '#contracts/http/subscription-body';
+import { deleteSubscriptionsQuery, subscriptionsQuery, type SubscriptionsQuery } from '#contracts/http/page-query';
+import { parseSubscriptionBody, type SubscriptionRequest } from '#contracts/http/subscription-body';
+import { parseSubscriptionPatch } from '#contracts/http/subscription-patch';
 import { subscriptionToResource, type SubscriptionResource } from '#contracts/http/subscription-resource';
-import { parseBody, parseQuery } from '#contracts/http/violations';
-import { isSubscriptionId, type SubscriptionId, type TenantId } from '#core/ids';
+import { parseQuery, type Parsed } from '#contracts/http/violations';
+import type { TenantId } from '#core/ids';
 import { requireScope } from '#platform/authenticate';
-import { pageRequest } from './page-request.ts';
-import { bodyOrRefuse, conflict, invalidBody, notFound, queryOrRefuse } from './problems.ts';
+import { ProblemError } from '#platform/problem';
+import { entityTag } from './entity-tag.ts';
+import { bodyOrRefuse, notFound, queryOrRefuse } from './problems.ts';
 import { readJson } from './read-json.ts';
 import { REGISTRY_PORTS, type RegistryPorts } from './registry.ports.ts';
-import type { SubscriptionWritten } from './write-subscriptions.ts';
+import { existingId, showWritten, targetOf } from './subscription-answers.ts';
 
-/** `/v1/subscriptions`: the CloudEvents Subscriptions API (SA-1), as far as exact, prefix and suffix filters over HTTP. */
+/** `/v1/subscriptions`: the CloudEvents Subscriptions API (SA-1), with PATCH and operations by sink beside it. */
 @Controller('v1/subscriptions')
 export class SubscriptionsController {
   readonly #ports: RegistryPorts;
@@ -21,7 +23,7 @@ export class SubscriptionsController {
     this.#ports = ports;
   }
 
-  /** The only answer, besides that of a `PUT` which changes it, that shows the secret. */
+  /** The only answer, besides that of a change which sets it, that shows the secret. */
   @Post()
   @HttpCode(201)
   async create(
@@ -29,8 +31,8 @@ export class SubscriptionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubscriptionResource> {
     const { tenant, by } = await this.#manager(request);
-    const wanted = bodyOrRefuse(parseBody(subscriptionBody, readJson(request.body)));
-    const resource = show(await this.#ports.subscriptions.create({ tenant, request: wanted, by }), '', reply);
+    const wanted = bodyOrRefuse(parseSubscriptionBody(readJson(request.body)));
+    const resource = showWritten(await this.#ports.subscriptions.create(tenant, wanted, by), '', reply);
     reply.header('location', `/v1/subscriptions/${resource.id}`);
     return resource;
   }
@@ -42,35 +44,67 @@ export class SubscriptionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<readonly SubscriptionResource[]> {
     const tenant = await this.#reader(request);
-    const query = queryOrRefuse(parseQuery(pageQuery, request.query));
-    const { data, next } = await this.#ports.readSide.listSubscriptions(tenant, pageRequest(query));
-    if (next !== undefined) {
-      const limit = query.limit === undefined ? '' : `&limit=${query.limit}`;
-      reply.header('link', `</v1/subscriptions?after=${encodeURIComponent(next)}${limit}>; rel="next"`);
-    }
+    const query = queryOrRefuse(parseQuery(subscriptionsQuery, request.query));
+    const { data, next } = await this.#ports.listSubscriptions(tenant, query);
+    if (next !== undefined) reply.header('link', `</v1/subscriptions?${nextQuery(query, next)}>; rel="next"`);
     return data.map((subscription) => subscriptionToResource(subscription));
   }
 
-  @Get(':id')
-  async get(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SubscriptionResource> {
-    const tenant = await this.#reader(request);
-    const subscription = await this.#ports.state.subscription(tenant, existing(id));
-    if (subscription === undefined) throw notFound('subscription', id);
-    return subscriptionToResource(subscription);
+  /** Deletes each subscription with exactly this sink; answers with them as they were. */
+  @Delete()
+  async deleteWithSink(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<readonly SubscriptionResource[]> {
+    const { tenant, by } = await this.#manager(request);
+    const { sink } = queryOrRefuse(parseQuery(deleteSubscriptionsQuery, request.query));
+    const results = await this.#ports.subscriptions.removeWithSink(tenant, sink, by);
+    if (results.length === 0) throw notFound('subscription with the sink', sink);
+    const deleted = results.map((result) => showWritten(result, '', reply));
+    reply.removeHeader('etag');
+    return deleted;
   }
 
-  /** Replaces the whole subscription; a secret that the body leaves out stays. */
+  @Get(':id')
+  async get(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SubscriptionResource> {
+    const tenant = await this.#reader(request);
+    const found = await this.#ports.state.subscription(tenant, existingId(id));
+    if (found === undefined) throw notFound('subscription', id);
+    reply.header('etag', entityTag(found.revision));
+    return subscriptionToResource(found);
+  }
+
+  /** Replaces the whole subscription; secrets that the body leaves out stay. */
   @Put(':id')
   async replace(
     @Req() request: FastifyRequest,
     @Param('id') id: string,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubscriptionResource> {
-    const { tenant, by } = await this.#manager(request);
-    const subscription = existing(id);
-    const wanted = bodyOrRefuse(parseBody(subscriptionBody, readJson(request.body)));
-    requireSameId(wanted, id);
-    return show(await this.#ports.subscriptions.replace(subscription, { tenant, request: wanted, by }), id, reply);
+    const target = await targetOf(this.#ports, request, id);
+    const wanted = withId(parseSubscriptionBody(readJson(request.body)), id);
+    bodyOrRefuse(wanted); // also for a subscription that is not there: a bad body is bad anyway
+    return showWritten(await this.#ports.subscriptions.change(target, () => wanted), id, reply);
+  }
+
+  /** Changes what a merge patch names (RFC 7396). */
+  @Patch(':id')
+  async patch(
+    @Req() request: FastifyRequest,
+    @Param('id') id: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SubscriptionResource> {
+    const target = await targetOf(this.#ports, request, id);
+    requireMergePatch(request);
+    const patch = readJson(request.body);
+    const result = await this.#ports.subscriptions.change(target, (state) =>
+      withId(parseSubscriptionPatch(subscriptionToResource(state), patch), id),
+    );
+    return showWritten(result, id, reply);
   }
 
   /** Answers with the subscription as it was (SA-1). */
@@ -80,8 +114,10 @@ export class SubscriptionsController {
     @Param('id') id: string,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubscriptionResource> {
-    const { tenant, by } = await this.#manager(request);
-    return show(await this.#ports.subscriptions.remove(existing(id), tenant, by), id, reply);
+    const target = await targetOf(this.#ports, request, id);
+    const deleted = showWritten(await this.#ports.subscriptions.remove(target), id, reply);
+    reply.removeHeader('etag');
+    return deleted;
   }
 
   async #manager(request: FastifyRequest): Promise<{ readonly tenant: TenantId; readonly by: string }> {
@@ -94,28 +130,30 @@ export class SubscriptionsController {
   }
 }
 
-/** What is not shaped like an id names nothing, and must not get into a subject of the bus. */
-function existing(id: string): SubscriptionId {
-  if (!isSubscriptionId(id)) throw notFound('subscription', id);
-  return id;
-}
-
-function requireSameId({ id: inBody }: SubscriptionRequest, inPath: string): void {
-  if (inBody === undefined || inBody === inPath) return;
+/** An id in a body has to be that of the path (SA-2). */
+function withId(parsed: Parsed<SubscriptionRequest>, inPath: string): Parsed<SubscriptionRequest> {
+  if (!parsed.ok || parsed.value.id === undefined || parsed.value.id === inPath) return parsed;
   const detail = `This must be ${inPath} as in the path, or be left out: an id never changes (SA-2).`;
-  throw invalidBody([{ rule: 'SA-2', pointer: '/id', detail }]);
+  return { ok: false, violations: [{ rule: 'SA-2', pointer: '/id', detail }] };
 }
 
-function show(result: SubscriptionWritten, id: string, reply: FastifyReply): SubscriptionResource {
-  switch (result.kind) {
-    case 'written':
-      if (result.secret !== undefined) reply.header('cache-control', 'no-store');
-      return subscriptionToResource(result.subscription, result.secret);
-    case 'invalid':
-      throw invalidBody(result.violations);
-    case 'not_found':
-      throw notFound('subscription', id);
-    case 'conflict':
-      throw conflict('subscription');
-  }
+function nextQuery({ limit, after: _before, ...filter }: SubscriptionsQuery, next: string): string {
+  const parameters = Object.entries({ ...filter, after: next, ...(limit === undefined ? {} : { limit: `${limit}` }) });
+  return new URLSearchParams(
+    parameters.filter((entry): entry is [string, string] => entry[1] !== undefined),
+  ).toString();
+}
+
+const MERGE_PATCH = 'application/merge-patch+json';
+
+/** Plain JSON is taken as well: nothing else could be meant here. */
+function requireMergePatch({ headers }: FastifyRequest): void {
+  const type = (headers['content-type'] ?? MERGE_PATCH).split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  if (type === MERGE_PATCH || type === 'application/json') return;
+  throw new ProblemError({
+    status: 415,
+    code: 'unsupported-media-type',
+    detail: `A PATCH must be a merge patch (RFC 7396): send it as ${MERGE_PATCH}.`,
+    headers: { 'accept-patch': MERGE_PATCH },
+  });
 }

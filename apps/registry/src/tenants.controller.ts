@@ -26,7 +26,10 @@ export class TenantsController {
   async list(@Req() request: FastifyRequest): Promise<PageResource<TenantResource>> {
     requireAdmin(await this.#ports.authenticate(request.headers));
     const query = queryOrRefuse(parseQuery(pageQuery, request.query));
-    return pageToResource(await this.#ports.readSide.listTenants(pageRequest(query)), tenantToResource);
+    const { data, ...page } = await this.#ports.readSide.listTenants(pageRequest(query));
+    // The rows know names and order; policies are in the fold only.
+    const tenants = await Promise.all(data.map(async (row) => (await this.#ports.state.tenant(row.id)) ?? row));
+    return pageToResource({ ...page, data: tenants }, tenantToResource);
   }
 
   @Get(':tenant')
@@ -46,8 +49,8 @@ export class TenantsController {
     const principal = await this.#ports.authenticate(request.headers);
     requireAdmin(principal);
     if (!isTenantId(id)) throw new ProblemError(INVALID_TENANT_ID);
-    const { name } = bodyOrRefuse(parseBody(tenantBody, readOptionalJson(request.body)));
-    const result = await this.#ports.tenants.putTenant(id, name, principal.by);
+    const wanted = bodyOrRefuse(parseBody(tenantBody, readOptionalJson(request.body)));
+    const result = await this.#ports.tenants.putTenant(id, wanted, principal.by);
     if (result.kind === 'conflict') throw conflict('tenant');
     if (result.isNew) reply.code(201).header('location', `/v1/tenants/${id}`);
     return tenantToResource(result.tenant);

@@ -1,9 +1,13 @@
-import type { SubscriptionRequest } from '#contracts/http/subscription-body';
-import type { Violation } from '#contracts/http/violations';
+import type { SinkCredential } from '#contracts/http/sink-credential';
+import { authorizationHeaders, type SubscriptionRequest } from '#contracts/http/subscription-body';
+import type { Parsed, Violation } from '#contracts/http/violations';
 import { makeSubscriptionId, type SubscriptionId, type TenantId } from '#core/ids';
+import { expiresAtMs, isTerminal } from '#core/registry/subscription-state';
 import type { Subscription, SubscriptionCommand, SubscriptionSpec } from '#core/registry/subscription';
 import { subscriptionAggregate, type RegistryState } from './aggregates.ts';
-import type { ExecuteCommand } from './execute-command.ts';
+import type { CheckSink } from './check-sink.ts';
+import type { CommandFor, CommandOptions, ExecuteCommand } from './execute-command.ts';
+import type { SubscriptionDirectory } from './subscription-directory.ts';
 
 export interface SealedSecret {
   /** What is stored: only the signer opens it. */
@@ -15,91 +19,204 @@ export interface SealedSecret {
 export interface WriteSubscriptionPorts {
   readonly state: RegistryState;
   readonly execute: ExecuteCommand;
+  readonly directory: Pick<SubscriptionDirectory, 'withSink'>;
+  catchUp(): Promise<void>;
   /** Has the signer seal a supplied secret, or a new one. */
   seal(tenant: TenantId, subscription: SubscriptionId, secret: string | undefined): Promise<SealedSecret>;
+  /** Has the signer seal a credential. */
+  sealCredential(tenant: TenantId, subscription: SubscriptionId, credential: SinkCredential): Promise<string>;
   /** Why this installation does not deliver to a sink; empty when it does. */
-  checkSink(sink: string): readonly Violation[];
+  readonly checkSink: CheckSink;
+  /** True when a sink may stand in one subscription of a tenant only (D11). */
+  readonly isSinkUnique: boolean;
   now(): number;
   randomBytes(count: number): Uint8Array;
 }
 
 export type SubscriptionWritten =
   /** `secret` when this request set or generated one. */
-  | { readonly kind: 'written'; readonly subscription: Subscription; readonly secret?: string }
-  | { readonly kind: 'invalid'; readonly violations: readonly Violation[] }
-  | { readonly kind: 'not_found' }
+  | {
+      readonly kind: 'written';
+      readonly subscription: Subscription;
+      readonly secret?: string;
+    }
+  | Declined
+  /** Its state does not allow it. */
+  | { readonly kind: 'refused'; readonly detail: string }
   | { readonly kind: 'conflict' };
 
-interface Write {
+/** Why nothing was even tried. */
+export type Declined =
+  | { readonly kind: 'invalid'; readonly violations: readonly Violation[] }
+  | { readonly kind: 'sink_taken'; readonly by: SubscriptionId }
+  /** The revision is not the one that the request was made for. */
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'not_found' };
+
+/** Who changes which subscription, and of which revision it has to be. */
+export interface Target {
   readonly tenant: TenantId;
-  readonly request: SubscriptionRequest;
+  readonly id: SubscriptionId;
   readonly by: string;
+  readonly ifMatch?: ((revision: number) => boolean) | undefined;
 }
 
-/** Creates, replaces and deletes subscriptions (SA-1). */
+/** Commands that need nothing but the subscription. */
+export type LifecycleCommand = Extract<
+  SubscriptionCommand,
+  {
+    kind:
+      'PauseSubscription' | 'ResumeSubscription' | 'DisableSubscription' | 'RetireSubscription' | 'ExpireSubscription';
+  }
+>;
+
+/** Creates, changes and deletes subscriptions (SA-1). */
 export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
-  return { create, replace, remove };
+  return { create, change, command, remove, removeWithSink };
 
   /** The id is ours, whatever the body says (SA-2). */
-  async function create({ tenant, request, by }: Write): Promise<SubscriptionWritten> {
-    const violations = ports.checkSink(request.spec.sink);
-    if (violations.length > 0) return { kind: 'invalid', violations };
+  async function create(tenant: TenantId, request: SubscriptionRequest, by: string): Promise<SubscriptionWritten> {
     const id = makeSubscriptionId(ports.now(), ports.randomBytes(10));
-    const { spec } = request;
-    const secret = isSigned(spec) ? await ports.seal(tenant, id, request.secret) : undefined;
-    return write(tenant, id, by, () => ({
-      command: { kind: 'CreateSubscription', id, tenant, spec, ...sealedPart(secret) },
-      secret,
-    }));
+    const prepare = async (): Promise<Prepared> => {
+      const declined = whyDeclined(request, { tenant, id }, undefined);
+      if (declined !== undefined) return declined;
+      const { spec, ...sealed } = await seal(request, { tenant, id }, undefined);
+      return { command: { kind: 'CreateSubscription', id, tenant, spec, ...sealed.parts }, secret: sealed.secret };
+    };
+    return write({ tenant, id, by }, prepare, { isExclusive: ports.isSinkUnique });
   }
 
-  /** The whole specification is replaced; a secret that the body leaves out stays as it is. */
-  async function replace(id: SubscriptionId, { tenant, request, by }: Write): Promise<SubscriptionWritten> {
-    const violations = ports.checkSink(request.spec.sink);
-    if (violations.length > 0) return { kind: 'invalid', violations };
-    const { spec } = request;
-    return write(tenant, id, by, async (state) => {
-      const needsSecret = isSigned(spec) && (request.secret !== undefined || state?.sealedSecret === undefined);
-      const secret = state && needsSecret ? await ports.seal(tenant, id, request.secret) : undefined;
-      return { command: { kind: 'ReplaceSubscription', spec, ...sealedPart(secret) }, secret };
-    });
+  /**
+   * Replaces the whole specification by what `requestFor` makes of the state. Secrets that it leaves out stay as they are.
+   */
+  async function change(
+    target: Target,
+    requestFor: (state: Subscription) => Parsed<SubscriptionRequest>,
+  ): Promise<SubscriptionWritten> {
+    const prepare = async (state: Subscription | undefined): Promise<Prepared> => {
+      if (state === undefined) return { kind: 'not_found' };
+      const request = requestFor(state);
+      if (!request.ok) return { kind: 'invalid', violations: request.violations };
+      if (isTerminal(state)) return { command: { kind: 'ReplaceSubscription', spec: state.spec } }; // to be refused
+      const declined = whyDeclined(request.value, target, state);
+      if (declined !== undefined) return declined;
+      const { spec, ...sealed } = await seal(request.value, target, state);
+      return { command: { kind: 'ReplaceSubscription', spec, ...sealed.parts }, secret: sealed.secret };
+    };
+    return write(target, prepare, { isExclusive: ports.isSinkUnique });
+  }
+
+  async function command(target: Target, wanted: LifecycleCommand): Promise<SubscriptionWritten> {
+    return write(target, () => ({ command: wanted }));
   }
 
   /** Gives the subscription as it was. */
-  async function remove(id: SubscriptionId, tenant: TenantId, by: string): Promise<SubscriptionWritten> {
-    const aggregate = subscriptionAggregate(ports.state, tenant, id);
-    const executed = await ports.execute(aggregate, by, () => ({ kind: 'DeleteSubscription' }));
-    if (executed.kind !== 'done') return { kind: executed.kind === 'conflict' ? 'conflict' : 'not_found' };
-    return executed.before ? { kind: 'written', subscription: executed.before } : { kind: 'not_found' };
+  async function remove(target: Target, sink?: string): Promise<SubscriptionWritten> {
+    const isAnother = (state: Subscription | undefined) => sink !== undefined && state?.spec.sink !== sink;
+    return write(target, (state) =>
+      isAnother(state) ? { kind: 'not_found' } : { command: { kind: 'DeleteSubscription' } },
+    );
+  }
+
+  /** Deletes each subscription with this sink, and gives them as they were. */
+  async function removeWithSink(tenant: TenantId, sink: string, by: string): Promise<readonly SubscriptionWritten[]> {
+    await ports.catchUp();
+    const removed: SubscriptionWritten[] = [];
+    for (const { id } of ports.directory.withSink(tenant, sink)) removed.push(await remove({ tenant, id, by }, sink));
+    return removed.filter(({ kind }) => kind !== 'not_found');
   }
 
   async function write(
-    tenant: TenantId,
-    id: SubscriptionId,
-    by: string,
+    { tenant, id, by, ifMatch }: Target,
     prepare: (state: Subscription | undefined) => Prepared | Promise<Prepared>,
+    options?: CommandOptions,
   ): Promise<SubscriptionWritten> {
-    let secret: SealedSecret | undefined;
-    const executed = await ports.execute(subscriptionAggregate(ports.state, tenant, id), by, async (state) => {
-      const prepared = await prepare(state);
-      secret = prepared.secret;
-      return prepared.command;
-    });
-    if (executed.kind !== 'done') return { kind: executed.kind === 'conflict' ? 'conflict' : 'not_found' };
-    if (executed.after === undefined) return { kind: 'not_found' };
-    return { kind: 'written', subscription: executed.after, ...(secret && { secret: secret.secret }) };
+    let declined: Declined | undefined;
+    let secret: string | undefined;
+    const commandFor: CommandFor<Subscription, SubscriptionCommand> = async (state) => {
+      const isStale = state !== undefined && ifMatch?.(state.revision) === false;
+      const prepared = isStale ? ({ kind: 'changed' } as const) : await prepare(state);
+      declined = 'command' in prepared ? undefined : prepared;
+      secret = 'command' in prepared ? prepared.secret : undefined;
+      return 'command' in prepared ? prepared.command : undefined;
+    };
+    const aggregate = subscriptionAggregate(ports.state, tenant, id);
+    const executed = await ports.execute(aggregate, by, commandFor, options);
+    if (executed.kind === 'conflict') return executed;
+    if (executed.kind === 'refused') return refusedBy(executed.refusal);
+    if (declined !== undefined) return declined;
+    const subscription = executed.after ?? executed.before;
+    if (subscription === undefined) return { kind: 'not_found' };
+    return { kind: 'written', subscription, ...(secret === undefined ? {} : { secret }) };
+  }
+
+  function whyDeclined(
+    request: SubscriptionRequest,
+    { tenant, id }: Pick<Target, 'tenant' | 'id'>,
+    state: Subscription | undefined,
+  ): Declined | undefined {
+    const violations = [
+      ...ports.checkSink(request.spec.sink),
+      ...checkExpiry(request.spec, ports.now()),
+      ...checkCredential(request, state),
+    ];
+    if (violations.length > 0) return { kind: 'invalid', violations };
+    const taken = ports.isSinkUnique ? holderOf(tenant, request.spec.sink, id) : undefined;
+    return taken && { kind: 'sink_taken', by: taken.id };
+  }
+
+  /** One that has ended sends nothing any more, so it does not stand in the way. */
+  function holderOf(tenant: TenantId, sink: string, id: SubscriptionId): Subscription | undefined {
+    return ports.directory.withSink(tenant, sink).find((one) => one.id !== id && !isTerminal(one));
+  }
+
+  async function seal(
+    { spec: wanted, secret, credential }: SubscriptionRequest,
+    { tenant, id }: Pick<Target, 'tenant' | 'id'>,
+    state: Subscription | undefined,
+  ): Promise<Sealed> {
+    const isSigned = wanted.config.signature.profile !== 'none';
+    const needsSecret = isSigned && (secret !== undefined || state?.sealedSecret === undefined);
+    const sealedSecret = needsSecret ? await ports.seal(tenant, id, secret) : undefined;
+    const set = credential?.kind === 'set' ? credential.credential : undefined;
+    const sealedCredential = set && (await ports.sealCredential(tenant, id, set));
+    const kept = credential?.kind === 'remove' ? undefined : state?.spec.sinkcredential;
+    const sinkcredential = set === undefined ? kept : { credentialtype: set.credentialtype };
+    return {
+      spec: sinkcredential === undefined ? wanted : { ...wanted, sinkcredential },
+      parts: {
+        ...(sealedSecret === undefined ? {} : { sealedSecret: sealedSecret.sealed }),
+        ...(sealedCredential === undefined ? {} : { sealedCredential }),
+      },
+      secret: sealedSecret?.secret,
+    };
   }
 }
 
-interface Prepared {
-  readonly command: SubscriptionCommand;
-  readonly secret: SealedSecret | undefined;
+interface Sealed {
+  readonly spec: SubscriptionSpec;
+  readonly parts: { readonly sealedSecret?: string; readonly sealedCredential?: string };
+  readonly secret: string | undefined;
 }
 
-function isSigned(spec: SubscriptionSpec): boolean {
-  return spec.config.signature.profile !== 'none';
+type Prepared = Declined | { readonly command: SubscriptionCommand; readonly secret?: string | undefined };
+
+function checkExpiry(spec: SubscriptionSpec, nowMs: number): readonly Violation[] {
+  if (expiresAtMs(spec) > nowMs) return [];
+  return [{ pointer: '/config/expiresAt', detail: 'This is in the past; leave it out, or name a later instant.' }];
 }
 
-function sealedPart(secret: SealedSecret | undefined): { readonly sealedSecret?: string } {
-  return secret === undefined ? {} : { sealedSecret: secret.sealed };
+/** What a body says of the credential has to fit to the one there is (SA-10). */
+function checkCredential({ spec, credential }: SubscriptionRequest, state?: Subscription): readonly Violation[] {
+  const current = state?.spec.sinkcredential?.credentialtype;
+  if (credential?.kind === 'keep' && credential.credentialtype !== current) {
+    const detail = `There is no credential of the type ${credential.credentialtype} to keep; give all of its members.`;
+    return [{ rule: 'SA-10', pointer: '/sinkcredential', detail }];
+  }
+  const isThere = credential === undefined ? current !== undefined : credential.kind !== 'remove';
+  return isThere ? authorizationHeaders(spec) : [];
+}
+
+function refusedBy({ code, detail }: { readonly code: string; readonly detail: string }): SubscriptionWritten {
+  return code === 'not_found' ? { kind: 'not_found' } : { kind: 'refused', detail };
 }

@@ -1,6 +1,6 @@
 import { makeApiKeyId, type ApiKeyId, type TenantId } from '#core/ids';
 import type { ApiKey, ApiKeyScope } from '#core/registry/api-key';
-import type { Tenant } from '#core/registry/tenant';
+import type { Tenant, TenantPolicy } from '#core/registry/tenant';
 import { apiKeyAggregate, tenantAggregate, type RegistryState } from './aggregates.ts';
 import type { ExecuteCommand } from './execute-command.ts';
 
@@ -31,12 +31,17 @@ export type ApiKeyRevoked =
 export function makeWriteTenants(ports: WriteTenantPorts) {
   return { putTenant, createApiKey, revokeApiKey };
 
-  /** Without a name a new tenant is named after its id, and an old one keeps its name. */
-  async function putTenant(id: TenantId, name: string | undefined, by: string): Promise<TenantPut> {
+  /** Without a name a new tenant is named after its id, and an old one keeps its name; it keeps its policy likewise. */
+  async function putTenant(
+    id: TenantId,
+    { name, policy }: { readonly name?: string | undefined; readonly policy?: TenantPolicy | undefined },
+    by: string,
+  ): Promise<TenantPut> {
     const executed = await ports.execute(tenantAggregate(ports.state, id), by, (state) => ({
       kind: 'PutTenant',
       id,
       name: name ?? state?.name ?? id,
+      ...(policy === undefined ? {} : { policy }),
     }));
     if (executed.kind !== 'done' || executed.after === undefined) return { kind: 'conflict' };
     return { kind: 'put', tenant: executed.after, isNew: executed.before === undefined };
