@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { eventually } from '#testkit/eventually';
 import { headerOf, type Sink } from '#testkit/sink-server';
 import { callApi, type Answer, type PublishAnswer, type TenantClient } from '#testkit/tenant-client';
@@ -90,9 +92,14 @@ describe('a publish request that is not valid', () => {
     for (const error of problem.errors ?? []) expect(error.detail.length).toBeGreaterThan(10);
   });
 
-  test('is refused with 413 when its body is beyond any event', async () => {
-    const answer = await client.publish(STRUCTURED, 'x'.repeat(9 * 1024 * 1024));
-    expectProblem(answer, 413);
+  test('is refused with 413 when it announces a body beyond any event, before the body is sent', async () => {
+    const announced = { ...STRUCTURED, authorization: `Bearer ${client.key}`, 'content-length': 9 * 1024 * 1024 };
+    const sending = request(stage.cluster.publishUrl, { method: 'POST', headers: announced });
+    sending.flushHeaders();
+    const [response] = (await once(sending, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(413);
+    expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
+    sending.destroy();
   });
 
   test('is refused as a whole when one member of a batch is bad, and every bad one is named', async () => {

@@ -95,6 +95,7 @@ const RESOLVED = [
   'POSTHASTE_DATABASE_URL',
   'POSTHASTE_INBOX_URL',
   'POSTHASTE_INBOX_KEY',
+  'POSTHASTE_PUBLIC_URL',
 ] as const;
 
 export function environmentFor(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { integerVariable, secret } from '#platform/config';
+import { integerVariable, secret, publicVariables } from '#platform/config';
 import { configSchema as delivery } from '../../delivery/src/config.ts';
 import { configSchema as gateway } from '../../gateway/src/config.ts';
 import { configSchema as janitor } from '../../janitor/src/config.ts';
@@ -21,11 +21,9 @@ export const configSchema = z.object({
     .string()
     .default('.posthaste')
     .describe('Directory of everything that is kept: streams, database, generated secrets. One process at a time.'),
-  POSTHASTE_PUBLIC_URL: z
-    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
-    .transform((url) => url.replace(/\/+$/, ''))
-    .optional()
-    .describe('URL under which others reach this service, when it is not the address that it listens on.'),
+  POSTHASTE_PUBLIC_URL: publicVariables.POSTHASTE_PUBLIC_URL.describe(
+    'URL under which others reach this service, when it is not the address that it listens on.',
+  ),
   POSTHASTE_NATS_SERVER: z
     .string()
     .optional()

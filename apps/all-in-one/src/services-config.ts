@@ -20,6 +20,7 @@ export function servicesConfig(
     POSTHASTE_DATABASE_URL: installation.databaseUrl,
     POSTHASTE_INBOX_URL: config.POSTHASTE_INBOX_URL ?? `${localUrl(host, inboxPort)}/inbox`,
     POSTHASTE_INBOX_KEY: installation.inboxKey,
+    POSTHASTE_PUBLIC_URL: config.POSTHASTE_PUBLIC_URL ?? localUrl(host, httpPort),
   };
 }
 

@@ -5,7 +5,8 @@ import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import type { Subscription, SubscriptionSpec } from '#core/registry/subscription';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
-import { makeAttemptDelivery, type AttemptPorts } from './attempt-delivery.ts';
+import { aSpec, aSubscription } from '#testkit/a-subscription';
+import { makeAttemptDelivery, type AttemptPorts, type CompletedAttempt } from './attempt-delivery.ts';
 
 const acme = 'acme' as TenantId;
 const ACCEPTED_AT = 1_000_000;
@@ -33,23 +34,11 @@ const task: DeliveryTask = {
 };
 
 function subscription(config: Partial<SubscriptionSpec['config']> = {}): Subscription {
-  return {
-    id: task.subscription,
-    tenant: acme,
-    spec: {
-      sink: 'https://sink.example/hook',
-      protocol: 'HTTP',
-      filters: [],
-      config: {
-        contentMode: 'structured',
-        signature: { profile: 'standard-webhooks' },
-        retry: { ...DEFAULT_RETRY_POLICY, jitter: 0 },
-        ...config,
-      },
-    },
-    createdAtMs: 0,
-    updatedAtMs: 0,
-  };
+  const spec = aSpec({
+    sink: 'https://sink.example/hook',
+    config: { retry: { ...DEFAULT_RETRY_POLICY, jitter: 0 }, ...config },
+  });
+  return aSubscription({ id: task.subscription, tenant: acme, spec });
 }
 
 const ok: Exchange = { kind: 'response', status: 204 };
@@ -57,6 +46,7 @@ const ok: Exchange = { kind: 'response', status: 204 };
 function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs?: number } = {}) {
   const { exchange = ok, nowMs = ACCEPTED_AT, ...ports } = overrides;
   const posted: { url: string; headers: Map<string, string>; body: string }[] = [];
+  const published: { server: string; subject: string; headers: Map<string, string>; payload: string }[] = [];
   const attemptDelivery = makeAttemptDelivery(
     {
       findSubscription: () => Promise.resolve(subscription()),
@@ -71,14 +61,23 @@ function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs
         posted.push({ url, headers: new Map(headers), body: new TextDecoder().decode(body) });
         return Promise.resolve(exchange);
       },
+      publish(server, subject, headers, payload) {
+        published.push({ server, subject, headers: new Map(headers), payload: new TextDecoder().decode(payload) });
+        return Promise.resolve({ kind: 'published' });
+      },
       childTraceparent: (parent) => `child of ${parent}`,
       now: () => nowMs,
       random: () => 0.5,
       ...ports,
     },
-    { userAgent: 'Posthaste/test' },
+    { userAgent: 'Posthaste/test', origin: 'posthaste.example' },
   );
-  return { posted, attemptDelivery };
+  const completed = async (one: DeliveryTask): Promise<CompletedAttempt> => {
+    const result = await attemptDelivery(one);
+    if ('held' in result) throw new Error(`held until ${result.untilMs}`);
+    return result;
+  };
+  return { posted, published, attemptDelivery: completed, tryDelivery: attemptDelivery };
 }
 
 describe('one attempt', () => {
@@ -127,6 +126,15 @@ describe('one attempt', () => {
     expect(posted[0]?.headers.get('traceparent')).toBe('child of of the event');
   });
 
+  test('it names the granted origin to a sink that has consented, on each notification (WH-4)', async () => {
+    const validation = { status: 'granted', attempts: 1, grantedOrigin: 'granted.example' } as const;
+    const { posted, attemptDelivery } = attempt({
+      findSubscription: () => Promise.resolve({ ...subscription(), validation }),
+    });
+    await attemptDelivery(task);
+    expect(posted[0]?.headers.get('webhook-request-origin')).toBe('granted.example');
+  });
+
   test('it asks for a second attempt after a failure, with the deadline fixed', async () => {
     const { attemptDelivery } = attempt({ exchange: { kind: 'response', status: 500 } });
     const { fact, nextTask } = await attemptDelivery(task);
@@ -165,5 +173,122 @@ describe('one attempt', () => {
     const { fact } = await attemptDelivery({ ...task, event: { kind: 'reference' } });
     expect(posted).toEqual([]);
     expect(fact.next).toEqual({ kind: 'dead', reason: 'event_expired_from_store' });
+  });
+});
+
+describe('a delivery over NATS', () => {
+  const onNats = (contentMode: 'structured' | 'binary'): Subscription => {
+    const {
+      sink: _sink,
+      protocol: _protocol,
+      protocolsettings: _settings,
+      ...spec
+    } = subscription({ contentMode }).spec;
+    const transmission = { protocol: 'NATS', protocolsettings: { subject: 'orders.created' } } as const;
+    return { ...subscription(), spec: { ...spec, sink: 'nats://nats.example:4222', ...transmission } };
+  };
+
+  test('it publishes in binary mode: the data as payload, attributes and signature as headers (NB-3)', async () => {
+    const { posted, published, attemptDelivery } = attempt({
+      findSubscription: () => Promise.resolve(onNats('binary')),
+    });
+    const { fact } = await attemptDelivery(task);
+    expect(fact).toMatchObject({ request: { outcome: 'delivered' }, next: { kind: 'delivered' } });
+    expect([posted.length, published.length]).toEqual([0, 1]);
+    expect(published[0]).toMatchObject({ server: 'nats://nats.example:4222', subject: 'orders.created' });
+    expect(published[0]?.payload).toBe('{"n":1.10}');
+    expect([...(published[0]?.headers.keys() ?? [])]).toEqual([
+      'ce-specversion',
+      'ce-id',
+      'ce-source',
+      'ce-type',
+      'webhook-id',
+      'webhook-timestamp',
+      'webhook-signature',
+      'traceparent',
+    ]);
+  });
+
+  test('it publishes structured with the content type as the only header of the binding (NB-2)', async () => {
+    const { published, attemptDelivery } = attempt({ findSubscription: () => Promise.resolve(onNats('structured')) });
+    await attemptDelivery(task);
+    expect(published[0]?.headers.get('Content-Type')).toBe('application/cloudevents+json; charset=UTF-8');
+    expect(published[0]?.payload).toContain('"data":{"n":1.10}');
+  });
+
+  test('it ends at once when the server refuses for good, and goes on when it is away', async () => {
+    const answering = (error: 'permission_denied' | 'connect_refused') =>
+      attempt({
+        findSubscription: () => Promise.resolve(onNats('binary')),
+        publish: () => Promise.resolve({ kind: 'error', error, message: 'no' }),
+      }).attemptDelivery(task);
+    expect((await answering('permission_denied')).fact.next).toEqual({ kind: 'dead', reason: 'rejected_by_sink' });
+    expect((await answering('connect_refused')).fact.next.kind).toBe('retry');
+  });
+});
+
+describe('the state of the subscription', () => {
+  const inState = (state: Subscription['state'], stateReason = '') => ({
+    findSubscription: () => Promise.resolve({ ...subscription(), state, stateReason }),
+  });
+
+  test.each(['paused', 'pending'] as const)('it waits while that is %s, and uses up no attempt', async (state) => {
+    const { posted, tryDelivery } = attempt(inState(state));
+    const deadlineAtMs = ACCEPTED_AT + 24 * HOUR_MS;
+    const first = await tryDelivery(task);
+    expect(first).toEqual({ held: { ...task, deadlineAtMs, holds: 1 }, untilMs: ACCEPTED_AT + 5_000 });
+    const again = await tryDelivery('held' in first ? first.held : task);
+    expect(again).toEqual({ held: { ...task, deadlineAtMs, holds: 2 }, untilMs: ACCEPTED_AT + 10_000 });
+    expect(posted).toEqual([]);
+  });
+
+  test('it is sent with its first attempt once it may, and forgets that it waited', async () => {
+    const { posted, attemptDelivery } = attempt({ exchange: { kind: 'response', status: 500 } });
+    const { fact, nextTask } = await attemptDelivery({ ...task, holds: 7 });
+    expect([fact.attempt, posted.length]).toEqual([1, 1]);
+    expect(nextTask).not.toHaveProperty('holds');
+  });
+
+  test('it waits no longer than to its deadline', async () => {
+    const deadlineAtMs = ACCEPTED_AT + 1_000;
+    const { tryDelivery } = attempt(inState('paused'));
+    expect(await tryDelivery({ ...task, deadlineAtMs })).toMatchObject({ untilMs: deadlineAtMs + 1 });
+    const late = attempt({ ...inState('paused'), nowMs: deadlineAtMs + 1 });
+    const { fact } = await late.attemptDelivery({ ...task, deadlineAtMs, holds: 1 });
+    expect(fact.next).toEqual({ kind: 'dead', reason: 'deadline_passed' });
+  });
+
+  test.each<[Subscription['state'], string]>([
+    ['disabled', 'the sink fails'],
+    ['retired', 'gone'],
+    ['expired', 'validation_deadline'],
+  ])(
+    'it ends when that is %s (%s), without a request',
+    async (state, reason) => {
+      const { posted, attemptDelivery } = attempt(inState(state, reason));
+      const { fact } = await attemptDelivery(task);
+      expect(fact.next).toEqual({ kind: 'dead', reason: 'subscription_disabled' });
+      expect(posted).toEqual([]);
+    },
+  );
+
+  test('it is sent to a subscription that has got all it asked for: this is a part of that', async () => {
+    const { posted, attemptDelivery } = attempt(inState('expired', 'max_events'));
+    await attemptDelivery(task);
+    expect(posted).toHaveLength(1);
+  });
+
+  test('it is sent with the headers that the subscriber set (SA-9)', async () => {
+    const { spec } = subscription();
+    const protocolsettings = { method: 'POST', headers: { 'X-Team': 'blue' } } as const;
+    const { posted, attemptDelivery } = attempt({
+      findSubscription: () =>
+        Promise.resolve({
+          ...subscription(),
+          spec: { ...spec, protocol: 'HTTP', protocolsettings } as SubscriptionSpec,
+        }),
+    });
+    await attemptDelivery(task);
+    expect(posted[0]?.headers.get('X-Team')).toBe('blue');
   });
 });

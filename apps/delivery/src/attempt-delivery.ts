@@ -1,32 +1,21 @@
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
-import { toHttpNotification } from '#core/event/http-binding';
 import { classify } from '#core/delivery/classify';
-import type { DeadReason, Exchange } from '#core/delivery/outcome';
+import { holdUntilMs } from '#core/delivery/hold';
+import type { DeadReason, Exchange, NatsExchange } from '#core/delivery/outcome';
 import { deadlineOf, decideNext } from '#core/delivery/retry-schedule';
 import type { SubscriptionId, TenantId } from '#core/ids';
+import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription } from '#core/registry/subscription';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { AttemptMade } from '#contracts/bus/facts';
-
-type HeaderPair = readonly [string, string];
+import { makeSendNotification, type SendOptions, type SendPorts } from './send-notification.ts';
 
 /** What the use case needs from outside. */
-export interface AttemptPorts {
+export interface AttemptPorts extends SendPorts {
   /** The subscription as it is now; undefined when it is deleted. */
   findSubscription(tenant: TenantId, id: SubscriptionId): Promise<Subscription | undefined>;
   /** Reads an event that travels by reference; undefined when EVENTS no longer has it. */
   readEvent(seq: number): Promise<CloudEvent | undefined>;
-  /** Signature headers. Waits while the signer is away: deliveries wait, they do not fail. */
-  sign(request: {
-    subscription: SubscriptionId;
-    tenant: TenantId;
-    messageId: string;
-    timestampSeconds: number;
-    body: Uint8Array;
-  }): Promise<readonly HeaderPair[]>;
-  post(url: string, headers: readonly HeaderPair[], body: Uint8Array): Promise<Exchange>;
-  childTraceparent(parent: string | undefined): string;
-  now(): number;
   random(): number;
 }
 
@@ -36,21 +25,41 @@ export interface CompletedAttempt {
   readonly nextTask?: DeliveryTask;
 }
 
+/** A delivery that has to wait, because its subscription is paused or pending: no attempt was made, none is used up. */
+export interface HeldDelivery {
+  readonly held: DeliveryTask;
+  readonly untilMs: number;
+}
+
 /**
  * Makes one attempt: finds what is to be sent, sends it once, says what follows. It writes nothing; {@link settle} does.
+ *
+ * Waiting is a look at the subscription every minute at most, through RETRIES, and no fact: the delivery goes on being
+ * shown as it was. Lanes of their own for subscriptions that wait will replace this.
  */
-export function makeAttemptDelivery(ports: AttemptPorts, { userAgent }: { userAgent: string }) {
-  return async function attemptDelivery(task: DeliveryTask): Promise<CompletedAttempt> {
+export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions) {
+  const send = makeSendNotification(ports, options);
+
+  return async function attemptDelivery(task: DeliveryTask): Promise<CompletedAttempt | HeldDelivery> {
     const startedAtMs = ports.now();
     const event = task.event.kind === 'inline' ? task.event.value : await ports.readEvent(task.eventSeq);
     const names = namesOf(event);
     if (event === undefined) return endWithoutRequest(task, names, startedAtMs, 'event_expired_from_store');
     const subscription = await ports.findSubscription(task.tenant, task.subscription);
     if (subscription === undefined) return endWithoutRequest(task, names, startedAtMs, 'subscription_deleted');
-    const { retry } = subscription.spec.config;
-    const deadlineAtMs = task.deadlineAtMs ?? deadlineOf(retry, task.acceptedAtMs);
+    const fate = deliveryFateOf(subscription);
+    if (fate === 'end') return endWithoutRequest(task, names, startedAtMs, 'subscription_disabled');
+    const deadlineAtMs = task.deadlineAtMs ?? deadlineOf(subscription.spec.config.retry, task.acceptedAtMs);
     if (startedAtMs > deadlineAtMs) return endWithoutRequest(task, names, startedAtMs, 'deadline_passed');
+    if (fate === 'hold') return hold({ ...task, deadlineAtMs }, startedAtMs, deadlineAtMs);
+    return attempt({ ...task, deadlineAtMs }, event, subscription);
+  };
 
+  async function attempt(
+    task: DeliveryTask & { readonly deadlineAtMs: number },
+    event: CloudEvent,
+    subscription: Subscription,
+  ): Promise<CompletedAttempt> {
     const { exchange, sentAtMs } = await send(task, event, subscription);
     const endedAtMs = ports.now();
     const outcome = classify(exchange);
@@ -59,44 +68,26 @@ export function makeAttemptDelivery(ports: AttemptPorts, { userAgent }: { userAg
       ...(exchange.kind === 'response' && exchange.retryAfter !== undefined ? { retryAfter: exchange.retryAfter } : {}),
       attempt: task.attempt,
       firstAttempt: task.firstAttempt,
-      policy: retry,
-      deadlineAtMs,
+      policy: subscription.spec.config.retry,
+      deadlineAtMs: task.deadlineAtMs,
       nowMs: endedAtMs,
       random: ports.random(),
     });
     const fact: AttemptMade = {
-      ...factOf(task, names),
+      ...factOf(task, namesOf(event)),
       startedAtMs: sentAtMs,
       durationMs: endedAtMs - sentAtMs,
       request: { outcome, ...describeExchange(exchange) },
       next,
     };
     if (next.kind !== 'retry') return { fact };
-    return { fact, nextTask: { ...task, deadlineAtMs, attempt: task.attempt + 1 } };
-  };
-
-  async function send(task: DeliveryTask, event: CloudEvent, { spec, id, tenant }: Subscription) {
-    const notification = toHttpNotification(event, spec.config.contentMode);
-    const signature =
-      spec.config.signature.profile === 'none'
-        ? []
-        : await ports.sign({
-            subscription: id,
-            tenant,
-            messageId: task.delivery,
-            timestampSeconds: Math.floor(ports.now() / 1000),
-            body: notification.body,
-          });
-    const headers: HeaderPair[] = [
-      ['content-type', notification.contentType],
-      ['user-agent', userAgent],
-      ...notification.headers,
-      ...signature,
-      ['traceparent', ports.childTraceparent(attributeOf(event, 'traceparent') ?? task.traceparent)],
-    ];
-    const sentAtMs = ports.now();
-    return { sentAtMs, exchange: await ports.post(spec.sink, headers, notification.body) };
+    const { holds: _over, ...rest } = task;
+    return { fact, nextTask: { ...rest, attempt: task.attempt + 1 } };
   }
+}
+
+function hold({ holds = 0, ...task }: DeliveryTask, nowMs: number, deadlineAtMs: number): HeldDelivery {
+  return { held: { ...task, holds: holds + 1 }, untilMs: holdUntilMs(holds, nowMs, deadlineAtMs) };
 }
 
 interface EventNames {
@@ -127,7 +118,8 @@ function endWithoutRequest(task: DeliveryTask, names: EventNames, atMs: number, 
   return { fact: { ...factOf(task, names), startedAtMs: atMs, durationMs: 0, next: { kind: 'dead', reason } } };
 }
 
-function describeExchange(exchange: Exchange) {
+function describeExchange(exchange: Exchange | NatsExchange) {
+  if (exchange.kind === 'published') return {};
   if (exchange.kind === 'error') return { error: exchange.error, message: exchange.message };
   const { status, body } = exchange;
   if (body === undefined || body.text === '') return { status };

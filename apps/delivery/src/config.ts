@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { busVariables, integerVariable, serviceVariables, sinkVariables } from '#platform/config';
+import { busVariables, integerVariable, publicVariables, serviceVariables, sinkVariables } from '#platform/config';
 
 export const configSchema = z.object({
   ...serviceVariables,
   ...busVariables,
   ...sinkVariables,
+  ...publicVariables,
   POSTHASTE_SINK_CA_FILE: z
     .string()
     .optional()

@@ -1,14 +1,16 @@
 import type { Delivered } from '#bus/delivered';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { decodeDeliveryTask, UnreadableTask } from '#contracts/bus/delivery-task-codec';
-import type { CompletedAttempt } from './attempt-delivery.ts';
+import type { CompletedAttempt, HeldDelivery } from './attempt-delivery.ts';
 
 export interface DeliverPorts {
-  attemptDelivery(task: DeliveryTask): Promise<CompletedAttempt>;
+  attemptDelivery(task: DeliveryTask): Promise<CompletedAttempt | HeldDelivery>;
   settleAttempt(task: DeliveryTask, completed: CompletedAttempt): Promise<void>;
+  /** Puts a delivery off; resolves when that is stored. */
+  hold(held: HeldDelivery): Promise<void>;
   /** Keeps what is not a task where an operator finds it. */
   setAside(message: Delivered, why: string): Promise<void>;
-  observe(completed: CompletedAttempt): void;
+  observe(result: CompletedAttempt | HeldDelivery): void;
 }
 
 /** One message from DELIVERIES or RETRIES: attempt, settle, acknowledge, in this order. */
@@ -20,10 +22,10 @@ export function makeDeliverMessage(ports: DeliverPorts) {
       message.ack();
       return;
     }
-    const completed = await ports.attemptDelivery(task);
-    await ports.settleAttempt(task, completed);
+    const result = await ports.attemptDelivery(task);
+    await ('held' in result ? ports.hold(result) : ports.settleAttempt(task, result));
     message.ack();
-    ports.observe(completed);
+    ports.observe(result);
   };
 }
 

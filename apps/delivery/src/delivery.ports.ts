@@ -7,11 +7,13 @@ import { request } from '#bus/request';
 import { scheduleRetry } from '#bus/schedule';
 import { parseNatsMessage } from '#core/event/nats-binding';
 import type { SubscriptionId } from '#core/ids';
+import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { DeadLetter } from '#contracts/bus/facts';
 import type { GuardedClient } from '#outbound/guarded-client';
+import type { NatsSinkClient } from '#outbound/nats-sink';
 import { randomBytes } from '#platform/digest';
 import type { Clock } from '#platform/tokens';
-import type { AttemptPorts } from './attempt-delivery.ts';
+import type { AttemptPorts, HeldDelivery } from './attempt-delivery.ts';
 import type { SettlePorts } from './settle-attempt.ts';
 import { makeSignClient } from './sign-client.ts';
 import { childTraceparent } from './trace-context.ts';
@@ -26,7 +28,7 @@ const SETTLE_TIMEOUT_MS = 120_000;
 export function makeAttemptPorts(
   bus: Bus,
   snapshot: RegistrySnapshot,
-  client: GuardedClient,
+  { client, natsClient }: { readonly client: GuardedClient; readonly natsClient: NatsSinkClient },
   clock: Clock,
 ): AttemptPorts {
   const readStored = makeEventReader(bus, { cacheBytes: EVENT_CACHE_BYTES });
@@ -49,6 +51,7 @@ export function makeAttemptPorts(
     },
     sign: signClient.sign,
     post: (url, headers, body) => client.post(url, headers, body),
+    publish: (server, subject, headers, payload) => natsClient.publish(server, subject, headers, payload),
     childTraceparent: (parent) => childTraceparent(parent, randomHex),
     now: clock,
     random: Math.random,
@@ -74,6 +77,12 @@ export function makeSettlePorts({ publisher, topology, ...bus }: Bus, clock: Clo
       publish(topology.journalSubject(fact.tenant, fact.kind), fact, `a:${fact.delivery}:${fact.attempt}`),
     now: clock,
   };
+}
+
+/** Puts a delivery off by the timer of its attempts. */
+export function makeHold({ publisher, topology }: Bus) {
+  return ({ held, untilMs }: HeldDelivery): Promise<void> =>
+    scheduleRetry({ publisher, topology }, { ...held, atMs: untilMs, payload: encodeDeliveryTask(held) });
 }
 
 /** A message that is not a task goes to the dead letters of its tenant, with what was wrong. */

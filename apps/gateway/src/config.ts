@@ -1,12 +1,25 @@
 import { z } from 'zod';
-import { busVariables, integerVariable, secret, serviceVariables } from '#platform/config';
+import {
+  busVariables,
+  integerVariable,
+  listVariable,
+  publicVariables,
+  secret,
+  serviceVariables,
+} from '#platform/config';
 
 export const configSchema = z.object({
   ...serviceVariables,
   ...busVariables,
+  ...publicVariables,
   POSTHASTE_ADMIN_TOKEN: secret(z.string().min(16, 'must have at least 16 characters')).describe(
     'Operator token; may publish for a tenant with the header Posthaste-Tenant.',
   ),
+  POSTHASTE_PUBLISH_ORIGINS: listVariable
+    .default(['*'])
+    .describe(
+      'Senders that the OPTIONS handshake of /publish consents to when it carries no credential: DNS names, or * for all. With one, the policy of its tenant counts.',
+    ),
   POSTHASTE_EVENT_MAX_BYTES: integerVariable(65_536, 8_388_608)
     .default(1_048_576)
     .describe('Largest event, attributes and data together; 413 above it. At least 64 KiB (CE-12).'),

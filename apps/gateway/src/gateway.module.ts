@@ -4,19 +4,25 @@ import { BUS, REGISTRY_SNAPSHOT } from '#bus/bus.module';
 import type { Bus } from '#bus/connection';
 import { BusUnavailable, MessageTooLarge } from '#bus/bus-errors';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
+import { answerMessageId, encodeValidation } from '#contracts/bus/validation';
 import { makeApiKeyFinder, makeAuthenticate } from '#platform/authenticate';
-import { shortHash } from '#platform/digest';
-import { CONFIG, METRICS } from '#platform/tokens';
+import { constantTimeEqual, sha256Hex, shortHash } from '#platform/digest';
+import { originOf } from '#platform/public-address';
+import { CLOCK, CONFIG, METRICS, type Clock } from '#platform/tokens';
 import { makeAcceptEvents } from './accept-events.ts';
+import { makeAnswerSender } from './answer-sender.ts';
 import type { GatewayConfig } from './config.ts';
+import { makeConfirmValidation } from './confirm-validation.ts';
 import { PUBLISH_PORTS, type PublishPorts } from './gateway.ports.ts';
 import { PublishController } from './publish.controller.ts';
+import { VALIDATE_PORTS, ValidateController, type ValidatePorts } from './validate.controller.ts';
 
 /** The data plane's way in: HTTP → EVENTS. */
 @Module({
-  controllers: [PublishController],
+  controllers: [PublishController, ValidateController],
   providers: [
     { provide: PUBLISH_PORTS, inject: [BUS, REGISTRY_SNAPSHOT, CONFIG, METRICS], useFactory: makePublishPorts },
+    { provide: VALIDATE_PORTS, inject: [BUS, REGISTRY_SNAPSHOT, CONFIG, CLOCK], useFactory: makeValidatePorts },
   ],
 })
 export class GatewayModule {}
@@ -34,15 +40,21 @@ function makePublishPorts(
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     registers: [metrics],
   });
+  const authenticate = makeAuthenticate({
+    adminToken: config.POSTHASTE_ADMIN_TOKEN,
+    findApiKey: makeApiKeyFinder(snapshot),
+    hasTenant: async (tenant) => {
+      if (snapshot.tenant(tenant) !== undefined) return true;
+      await snapshot.catchUp();
+      return snapshot.tenant(tenant) !== undefined;
+    },
+  });
   return {
-    authenticate: makeAuthenticate({
-      adminToken: config.POSTHASTE_ADMIN_TOKEN,
-      findApiKey: makeApiKeyFinder(snapshot),
-      hasTenant: async (tenant) => {
-        if (snapshot.tenant(tenant) !== undefined) return true;
-        await snapshot.catchUp();
-        return snapshot.tenant(tenant) !== undefined;
-      },
+    authenticate,
+    answerHandshake: makeAnswerSender({
+      authenticate,
+      tenant: (id) => snapshot.tenant(id),
+      origins: config.POSTHASTE_PUBLISH_ORIGINS,
     }),
     acceptEvents: makeAcceptEvents(
       {
@@ -63,5 +75,30 @@ function makePublishPorts(
         stop({ result });
       };
     },
+  };
+}
+
+function makeValidatePorts(
+  { publisher, topology }: Bus,
+  snapshot: RegistrySnapshot,
+  config: GatewayConfig,
+  clock: Clock,
+): ValidatePorts {
+  return {
+    confirmValidation: makeConfirmValidation(
+      {
+        subscriptionById: (id) => snapshot.subscriptionById(id),
+        catchUp: () => snapshot.catchUp(),
+        async tell(answer) {
+          const subject = topology.validationToldSubject(answer.tenant, answer.subscription);
+          await publisher.publish(subject, encodeValidation(answer), { msgId: answerMessageId(answer) });
+        },
+        sha256Hex,
+        isEqual: constantTimeEqual,
+        now: clock,
+      },
+      { origin: originOf(config) },
+    ),
+    isBusAway: (error) => error instanceof BusUnavailable,
   };
 }

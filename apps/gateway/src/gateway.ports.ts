@@ -6,6 +6,10 @@ export const PUBLISH_PORTS = Symbol('PUBLISH_PORTS');
 /** What the publish controller asks of the process that it runs in. */
 export interface PublishPorts {
   authenticate: Authenticate;
+  /** Headers of the answer to a handshake; none is no consent. @throws ProblemError for a credential that is none */
+  answerHandshake(
+    headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+  ): Promise<readonly (readonly [string, string])[]>;
   acceptEvents(request: PublishRequest): Promise<Acceptance>;
   /** True when so many events wait for JetStream that a further one would only wait longer. */
   isSaturated(): boolean;

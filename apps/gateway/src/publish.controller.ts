@@ -1,9 +1,10 @@
-import { Controller, HttpCode, Inject, Post, Req } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
+import { Controller, HttpCode, Inject, Options, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { requireScope } from '#platform/authenticate';
 import { ProblemError, unavailable, type Problem } from '#platform/problem';
 import type { AcceptedEvent, Acceptance } from './accept-events.ts';
 import { PUBLISH_PORTS, type PublishPorts } from './gateway.ports.ts';
+import { requestCredential } from './request-credential.ts';
 
 /** `POST /publish`: the CloudEvents HTTP binding in all three modes (HB-1, HB-2). */
 @Controller()
@@ -16,9 +17,12 @@ export class PublishController {
 
   @Post('publish')
   @HttpCode(202)
-  async publish(@Req() request: FastifyRequest): Promise<{ events: readonly AcceptedEvent[] }> {
-    const principal = await this.#ports.authenticate(request.headers);
-    const tenant = requireScope(principal, 'publish');
+  async publish(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<{ events: readonly AcceptedEvent[] }> {
+    const { headers, isInUrl } = requestCredential(request.headers, request.query);
+    const tenant = requireScope(await this.#ports.authenticate(headers), 'publish');
     if (this.#ports.isSaturated()) throw new ProblemError(SATURATED);
     const traceparent = request.headers['traceparent'];
     const stop = this.#ports.startTimer();
@@ -29,8 +33,24 @@ export class PublishController {
       ...(typeof traceparent === 'string' ? { traceparent } : {}),
     });
     stop(acceptance.kind);
+    if (isInUrl) reply.header('cache-control', 'private');
     if (acceptance.kind === 'accepted') return { events: acceptance.events };
     throw new ProblemError(problemOf(acceptance));
+  }
+
+  /**
+   * Abuse protection from the other side: this is a webhook target for other senders (WH-18). Who asks need not have a
+   * credential; with one, the policy of its tenant counts. No CORS: a browser is not a sender, and its preflight would ask
+   * here too (WH-19).
+   */
+  @Options('publish')
+  async handshake(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    const { headers } = requestCredential(request.headers, request.query);
+    const consent = await this.#ports.answerHandshake(headers);
+    await reply
+      .code(200)
+      .headers({ allow: 'POST, OPTIONS', ...Object.fromEntries(consent) })
+      .send();
   }
 
   async #accept(request: Parameters<PublishPorts['acceptEvents']>[0]): Promise<Acceptance> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { SubscriptionId, TenantId } from '#core/ids';
-import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { Subscription } from '#core/registry/subscription';
+import { aSubscription } from '#testkit/a-subscription';
 import { checkMasterKey, WrongMasterKey } from './check-master-key.ts';
 import { makeMasterKey, type MasterKey } from './master-key.ts';
 
@@ -10,14 +10,8 @@ const [first, second] = [makeMasterKey(new Uint8Array(32).fill(1)), makeMasterKe
 
 function sealedWith(key: MasterKey | undefined, n: number): Subscription {
   const id = `sub_${n}` as SubscriptionId;
-  const config = {
-    contentMode: 'structured',
-    signature: { profile: 'standard-webhooks' },
-    retry: DEFAULT_RETRY_POLICY,
-  } as const;
-  const spec = { sink: 'https://sink.example/', protocol: 'HTTP', filters: [], config } as const;
   const sealed = key === undefined ? {} : { sealedSecret: key.seal(Buffer.alloc(24), { tenant, subscription: id }) };
-  return { id, tenant, spec, ...sealed, createdAtMs: 0, updatedAtMs: 0 };
+  return aSubscription({ id, tenant, ...sealed });
 }
 
 describe('checkMasterKey', () => {

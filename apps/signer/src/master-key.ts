@@ -7,6 +7,8 @@ import type { SubscriptionId, TenantId } from '#core/ids';
 export interface SecretOwner {
   readonly tenant: TenantId;
   readonly subscription: SubscriptionId;
+  /** What it is; absent: a signing secret. */
+  readonly purpose?: 'credential';
 }
 
 export type Unsealed =
@@ -34,7 +36,7 @@ export function parseMasterKey(text: string): Uint8Array | undefined {
   return bytes?.length === 32 ? bytes : undefined;
 }
 
-/** @param key 32 bytes. Random nonces are safe for 2³² seals (NIST SP 800-38D): one per created subscription. */
+/** @param key 32 bytes. Random nonces are safe for 2³² seals (NIST SP 800-38D): two per created subscription at most. */
 export function makeMasterKey(key: Uint8Array): MasterKey {
   const id = base32(createHash('sha256').update('posthaste master key ').update(key).digest().subarray(0, 5));
   return {
@@ -63,8 +65,8 @@ export function makeMasterKey(key: Uint8Array): MasterKey {
 }
 
 /** Neither tenants nor ids have dots. */
-function boundTo(keyId: string, { tenant, subscription }: SecretOwner): Uint8Array {
-  return Buffer.from([VERSION, keyId, tenant, subscription].join('.'));
+function boundTo(keyId: string, { tenant, subscription, purpose }: SecretOwner): Uint8Array {
+  return Buffer.from([VERSION, keyId, tenant, subscription, ...(purpose === undefined ? [] : [purpose])].join('.'));
 }
 
 /** The id of the master key that an envelope names, or `undefined` when it is not an envelope. */

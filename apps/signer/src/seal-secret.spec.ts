@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import { formatSecret } from '#core/signature/signing-secret';
 import { makeMasterKey } from './master-key.ts';
-import { makeSealSecret } from './seal-secret.ts';
+import { makeSealCredential, makeSealSecret } from './seal-secret.ts';
 
 const owner = { tenant: 'acme' as TenantId, subscription: 'sub_1' as SubscriptionId };
 const masterKey = makeMasterKey(new Uint8Array(32).fill(1));
@@ -30,4 +30,23 @@ describe('sealSecret', () => {
       expect(reply).toMatchObject({ ok: false, rule: 'SW-3', detail: expect.any(String) });
     },
   );
+});
+
+describe('sealCredential', () => {
+  const credential = { credentialtype: 'PLAIN', identifier: 'u', secret: 'p' };
+  const { sealed } = makeSealCredential(masterKey)({ ...owner, credential });
+
+  test('seals any JSON for its owner (SA-10)', () => {
+    const opened = masterKey.unseal(sealed, { ...owner, purpose: 'credential' });
+    expect(opened.ok && JSON.parse(Buffer.from(opened.secret).toString())).toEqual(credential);
+    const stranger = { ...owner, tenant: 'globex' as TenantId, purpose: 'credential' } as const;
+    expect(masterKey.unseal(sealed, stranger)).toEqual({ ok: false, reason: 'unseal_failed' });
+  });
+
+  test('makes nothing that opens as a signing secret, nor the other way round', () => {
+    expect(masterKey.unseal(sealed, owner)).toEqual({ ok: false, reason: 'unseal_failed' });
+    const secret = masterKey.seal(Buffer.alloc(24), owner);
+    const purpose = 'credential';
+    expect(masterKey.unseal(secret, { ...owner, purpose })).toEqual({ ok: false, reason: 'unseal_failed' });
+  });
 });

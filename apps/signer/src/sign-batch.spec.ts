@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import type { SignRequest } from '#contracts/bus/sign';
-import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import type { Subscription } from '#core/registry/subscription';
 import { formatSecret } from '#core/signature/signing-secret';
 import { verifySignature } from '#receiver/verify-signature';
+import { aSubscription as aSubscriptionWith } from '#testkit/a-subscription';
 import { makeMasterKey } from './master-key.ts';
 import { makeSigning } from './sign-batch.ts';
 
@@ -14,14 +14,8 @@ const NOW = 1_700_000_000;
 
 function aSubscription(id: string, secret?: Uint8Array): Subscription {
   const subscription = id as SubscriptionId;
-  const config = {
-    contentMode: 'structured',
-    signature: { profile: 'standard-webhooks' },
-    retry: DEFAULT_RETRY_POLICY,
-  } as const;
-  const spec = { sink: 'https://sink.example/', protocol: 'HTTP', filters: [], config } as const;
   const sealed = secret === undefined ? {} : { sealedSecret: masterKey.seal(secret, { tenant, subscription }) };
-  return { id: subscription, tenant, spec, ...sealed, createdAtMs: 0, updatedAtMs: 0 };
+  return aSubscriptionWith({ id: subscription, tenant, ...sealed });
 }
 
 function aRequest(id: string, overrides: Partial<SignRequest> = {}): SignRequest {

@@ -12,7 +12,7 @@ import { CONFIG, LOGGER, METRICS } from '#platform/tokens';
 import { checkMasterKey } from './check-master-key.ts';
 import type { SignerConfig } from './config.ts';
 import { makeMasterKey, parseMasterKey, type MasterKey } from './master-key.ts';
-import { makeSealSecret } from './seal-secret.ts';
+import { makeSealCredential, makeSealSecret } from './seal-secret.ts';
 import { makeSigning } from './sign-batch.ts';
 import { makeSignerMetrics } from './signer.metrics.ts';
 
@@ -89,8 +89,10 @@ export class SignerModule implements OnApplicationBootstrap, BeforeApplicationSh
 
   #makeAnswerSeal(): (payload: Uint8Array) => Promise<Uint8Array> {
     const sealSecret = makeSealSecret({ masterKey: this.#masterKey, randomBytes });
+    const sealCredential = makeSealCredential(this.#masterKey);
     return (payload) => {
-      const reply = sealSecret(JSON.parse(new TextDecoder().decode(payload)) as SealRequest);
+      const question = JSON.parse(new TextDecoder().decode(payload)) as SealRequest;
+      const reply = 'credential' in question ? sealCredential(question) : sealSecret(question);
       return Promise.resolve(Buffer.from(JSON.stringify(reply)));
     };
   }

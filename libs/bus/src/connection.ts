@@ -56,6 +56,9 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     connected = true;
     for (const listener of reconnectListeners) listener();
   });
+  void nc.closed().then((err) => {
+    if (err instanceof Error) logger.error({ err }, 'nats: the connection is closed for good');
+  });
   return {
     nc,
     js,

@@ -66,4 +66,12 @@ describe('ensureTopology', () => {
     expect(String(refused)).toMatch(/FATAL nats: server \S+ 2\.\S+ at [^]*found: stream \S*DELIVERIES[^]*fix: {3}\S/);
     await bus.close();
   });
+
+  test('refuses a server that would not take the largest event', async () => {
+    const small = await startNats({ maxPayloadBytes: 1024 * 1024 });
+    const bus = await makeTestBus(small.url, { ensure: false });
+    await expect(ensureTopology(bus)).rejects.toThrow(/max_payload is 1048576 bytes[^]*set max_payload: 8MB/);
+    await bus.close();
+    await small.stop();
+  });
 });

@@ -16,6 +16,8 @@ export interface PublishAck {
   readonly seq: number;
   /** The stream had this id already, be it of an earlier try of this very publish; `seq` is that of the first. */
   readonly duplicate: boolean;
+  /** On a stream of counters: the total with this increment. Absent for a duplicate; the message at `seq` has it. */
+  readonly total?: number;
 }
 
 /** What came back for one message. `trouble` goes away by itself: a leader is elected, a stream is made. */
@@ -65,6 +67,7 @@ function checked(name: string, value: string): string {
 interface WireAnswer {
   readonly seq?: number;
   readonly duplicate?: boolean;
+  readonly val?: string;
   readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string };
 }
 
@@ -80,7 +83,8 @@ export function parsePublishAnswer(message: Msg): PublishAnswer {
   const answer = message.json<WireAnswer>();
   const { error } = answer;
   if (error === undefined) {
-    return { kind: 'stored', ack: { seq: answer.seq ?? 0, duplicate: answer.duplicate === true } };
+    const total = answer.val === undefined ? {} : { total: Number(answer.val) };
+    return { kind: 'stored', ack: { seq: answer.seq ?? 0, duplicate: answer.duplicate === true, ...total } };
   }
   const text = `${error.description ?? 'no description'} (${error.err_code ?? error.code})`;
   if (WRONG_LAST_SEQUENCE.includes(error.err_code)) return { kind: 'refused', error: new WrongLastSequence(text) };

@@ -1,4 +1,5 @@
 import type { Bus } from './connection.ts';
+import { scheduleMessage } from './schedule-message.ts';
 
 export interface ScheduledRetry {
   /** Not before this instant, Unix ms; fired up to ~0.3 s later, never earlier. A past one fires at once. */
@@ -7,6 +8,8 @@ export interface ScheduledRetry {
   readonly delivery: string;
   /** Number of the attempt that this asks for. */
   readonly attempt: number;
+  /** How often this attempt was put off: each time is a timer of its own. Absent: never. */
+  readonly holds?: number;
   /** Everything that the attempt needs: the fired message is a new one with a new age, without the id of this one. Keep it small. */
   readonly payload: Uint8Array;
 }
@@ -18,12 +21,12 @@ export interface ScheduledRetry {
  * @throws BusUnavailable
  */
 export async function scheduleRetry(bus: Pick<Bus, 'publisher' | 'topology'>, retry: ScheduledRetry): Promise<void> {
-  const { topology, publisher } = bus;
-  await publisher.publish(topology.retryAtSubject(retry.subscription, retry.delivery), retry.payload, {
-    msgId: `${retry.delivery}:${retry.attempt}`,
-    headers: [
-      ['Nats-Schedule', `@at ${new Date(retry.atMs).toISOString()}`],
-      ['Nats-Schedule-Target', topology.retryDueSubject(retry.subscription)],
-    ],
+  const { topology } = bus;
+  await scheduleMessage(bus, {
+    atMs: retry.atMs,
+    timerSubject: topology.retryAtSubject(retry.subscription, retry.delivery),
+    targetSubject: topology.retryDueSubject(retry.subscription),
+    msgId: `${retry.delivery}:${retry.attempt}${retry.holds === undefined ? '' : `:h${retry.holds}`}`,
+    payload: retry.payload,
   });
 }

@@ -33,6 +33,7 @@ export class ExchangeRecorder implements Dispatcher.DispatchHandler {
   #aborted = false;
   #status = 0;
   #retryAfter: string | undefined;
+  #headers: Record<string, string | string[] | undefined> = {};
   #chunks: Uint8Array[] = [];
   #receivedBytes = 0;
 
@@ -56,8 +57,16 @@ export class ExchangeRecorder implements Dispatcher.DispatchHandler {
   ): void {
     if (status < 200) return; // interim responses are read over
     this.#status = status;
+    this.#headers = headers;
     const retryAfter = headers['retry-after'];
     this.#retryAfter = Array.isArray(retryAfter) ? retryAfter[0] : retryAfter;
+  }
+
+  /** Headers of the final response, names in lower case, in the order of arrival; none before it has come. */
+  responseHeaders(): readonly (readonly [string, string])[] {
+    return Object.entries(this.#headers).flatMap(([name, value]) =>
+      [value ?? []].flat().map((one) => [name, one] as const),
+    );
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { classify } from '#core/delivery/classify';
 import type { Exchange } from '#core/delivery/outcome';
 import { makeSelfSigned, makeTestAuthority, type TestAuthority } from '#testkit/certificates';
-import { headerOf, startSink, type Sink, type SinkOptions } from '#testkit/sink-server';
+import { headerOf, startSink, type Respond, type Sink, type SinkOptions } from '#testkit/sink-server';
 import { makeGuardedClient, type GuardedClient, type GuardedClientOptions } from './guarded-client.ts';
 
 const body = Buffer.from('{"a":1.10}');
@@ -282,5 +282,65 @@ describe('the guard', () => {
     // The pool has an open connection to this very origin now; it must not be used for anything else.
     expect(await client.post(`${named}/v1/tenants`, [], body)).toMatchObject({ error: 'address_refused' });
     expect(inbox.received.map(({ url }) => url)).toEqual(['/inbox/demo']);
+  });
+});
+
+describe('an exchange', () => {
+  const answerWith = (respond: Respond) => {
+    sink.respondWith(respond);
+    sink.handshakeWith(respond);
+  };
+
+  test.each(['OPTIONS', 'GET'] as const)(
+    'asks by %s at the exact URL and gives the headers back (WH-11)',
+    async (method) => {
+      answerWith(() => ({
+        status: 405,
+        headers: { Allow: 'POST', 'WebHook-Allowed-Origin': ['a.example', 'b.example'] },
+        body: 'no',
+      }));
+      const exchange = await aClient().exchange({ method, url: `${sink.url}/hook?a=b&a=c`, headers: [['x-a', 'b']] });
+      expect(exchange).toMatchObject({ kind: 'response', status: 405, body: { text: 'no', truncated: false } });
+      const headers = exchange.kind === 'response' ? exchange.headers : [];
+      expect(headers).toEqual(
+        expect.arrayContaining([
+          ['allow', 'POST'],
+          ['webhook-allowed-origin', 'a.example'],
+          ['webhook-allowed-origin', 'b.example'],
+        ]),
+      );
+      const received = (method === 'GET' ? sink.received : sink.handshakes).at(-1);
+      expect(received).toMatchObject({ method, url: '/hook?a=b&a=c' });
+      expect(received?.body).toHaveLength(0);
+      expect(received && headerOf(received, 'x-a')).toBe('b');
+    },
+  );
+
+  test('sends the body that it is given', async () => {
+    await aClient().exchange({ method: 'POST', url: sink.url, headers: [], body });
+    expect(Buffer.from(sink.received.at(-1)?.body ?? []).toString()).toBe('{"a":1.10}');
+  });
+
+  test('follows no redirect', async () => {
+    answerWith(() => ({ status: 307, headers: { location: '/elsewhere' } }));
+    const before = sink.handshakes.length;
+    expect(await aClient().exchange({ method: 'OPTIONS', url: sink.url, headers: [] })).toMatchObject({ status: 307 });
+    expect(sink.handshakes).toHaveLength(before + 1);
+  });
+
+  test('stands under the guard like everything that leaves', async () => {
+    const guarded = aClient({ allowCidrs: [] });
+    const ask = (url: string) => guarded.exchange({ method: 'OPTIONS', url, headers: [] });
+    const before = sink.handshakes.length;
+    expect(await ask(sink.url)).toMatchObject({ kind: 'error', error: 'address_refused' });
+    expect(await ask(sink.url.replace('127.0.0.1', 'localhost'))).toMatchObject({ error: 'address_refused' });
+    expect(await ask('http://example.com/')).toMatchObject({ kind: 'error', error: 'scheme_refused' });
+    expect(sink.handshakes).toHaveLength(before);
+  });
+
+  test('ends in time', async () => {
+    answerWith(() => 'hang');
+    const hung = await aClient().exchange({ method: 'OPTIONS', url: sink.url, headers: [], timeoutMs: 100 });
+    expect(hung).toMatchObject({ kind: 'error', error: 'timeout' });
   });
 });

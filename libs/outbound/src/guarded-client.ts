@@ -1,4 +1,5 @@
 import type { Exchange } from '#core/delivery/outcome';
+import type { HandshakeExchange } from '#core/handshake/handshake-verdict';
 import { Agent } from 'undici';
 import { makeAddressGuard } from './address-guard.ts';
 import { ExchangeRecorder } from './exchange-recorder.ts';
@@ -24,6 +25,15 @@ export interface GuardedClientOptions {
   readonly connectionsPerOrigin?: number;
 }
 
+export interface GuardedRequest {
+  readonly method: 'OPTIONS' | 'GET' | 'POST';
+  readonly url: string;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body?: Uint8Array;
+  /** Default: that of the client. */
+  readonly timeoutMs?: number;
+}
+
 export interface GuardedClient {
   /**
    * POSTs once: no redirect, no retry, no decompression. Never rejects; whatever happens is an {@link Exchange}.
@@ -35,6 +45,8 @@ export interface GuardedClient {
     body: Uint8Array,
     options?: { readonly timeoutMs?: number },
   ): Promise<Exchange>;
+  /** One request of another kind, under the same guard and rules as {@link post}, and the headers of the answer with it. */
+  exchange(request: GuardedRequest): Promise<HandshakeExchange>;
   /** Waits for what is in flight, then closes all connections. */
   close(): Promise<void>;
 }
@@ -85,6 +97,17 @@ export function makeGuardedClient(options: GuardedClientOptions): GuardedClient 
         const recorder = new ExchangeRecorder(resolve, { timeoutMs, maxResponseBytes });
         (checked.exempt ? exempt : guarded).dispatch(request, recorder);
       });
+    },
+    async exchange({ method, url, headers, body, timeoutMs = totalTimeoutMs }) {
+      const checked = checkUrl(url);
+      if (!checked.ok) return { kind: 'error', error: checked.error, message: checked.message };
+      const { origin, path, exempt: isExempt } = checked;
+      const { promise, resolve } = Promise.withResolvers<Exchange>();
+      const recorder = new ExchangeRecorder(resolve, { timeoutMs, maxResponseBytes });
+      const request = { origin, path, method, headers: headers.flat(), body: body ?? null };
+      (isExempt ? exempt : guarded).dispatch(request, recorder);
+      const exchange = await promise;
+      return exchange.kind === 'error' ? exchange : { ...exchange, headers: recorder.responseHeaders() };
     },
     async close() {
       await Promise.all([guarded.close(), exempt.close()]);

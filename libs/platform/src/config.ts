@@ -131,3 +131,19 @@ export const sinkVariables = {
     .optional()
     .describe('Base URL of the built-in inbox, always allowed as a sink. Set by the all-in-one.'),
 };
+
+/** How others see this installation. */
+export const publicVariables = {
+  POSTHASTE_PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional()
+    .describe('URL under which others reach the gateway: sinks confirm there. Unset: they are offered no callback.'),
+  POSTHASTE_ORIGIN: z
+    .string()
+    .regex(/^(?=.{1,253}$)[a-zA-Z0-9-]{1,63}(\.[a-zA-Z0-9-]{1,63})*$/, 'must be a DNS name')
+    .optional()
+    .describe(
+      'DNS name that sinks are asked to allow (WebHook-Request-Origin); default: the host of POSTHASTE_PUBLIC_URL, or posthaste.local.',
+    ),
+};

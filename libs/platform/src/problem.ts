@@ -7,6 +7,8 @@ export interface ProblemItem {
   /** JSON Pointer into the body (`/config/retry`), or the name of a header, parameter or variable. */
   readonly pointer: string;
   readonly detail: string;
+  /** Where in the text that the pointer names, in UTF-16 units from 0; only for texts with a grammar. */
+  readonly position?: number;
 }
 
 /** An RFC 9457 problem before it is written down. */

@@ -1,7 +1,7 @@
 import { defineEntity, p, type InferEntity } from '@mikro-orm/postgresql';
 import type { DeadReason, ExchangeError, Outcome } from '#core/delivery/outcome';
 import type { ApiKeyScope } from '#core/registry/api-key';
-import type { SubscriptionSpec } from '#core/registry/subscription';
+import type { StoredSpec } from '#core/registry/subscription';
 import type { AttributeValue } from '#core/event/cloud-event';
 
 /** `pending`: waits for its first attempt (or the first of a new round); `retrying`: waits for a later one. */
@@ -119,7 +119,7 @@ export const SubscriptionEntity = defineEntity({
   properties: {
     id: p.text().primary(),
     tenant: p.text(),
-    spec: p.json<SubscriptionSpec>().columnType('json').nullable(),
+    spec: p.json<StoredSpec>().columnType('json').nullable(),
     /** Null while its creation has not been projected: records may arrive in any order. */
     createdAt: p.datetime().nullable(),
     updatedAt: p.datetime(),

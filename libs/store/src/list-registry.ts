@@ -1,21 +1,18 @@
 import type { InferEntity } from '@mikro-orm/postgresql';
-import type { ApiKeyId, SubscriptionId, TenantId } from '#core/ids';
+import type { ApiKeyId, TenantId } from '#core/ids';
 import type { ApiKey } from '#core/registry/api-key';
-import type { Subscription } from '#core/registry/subscription';
 import type { Tenant } from '#core/registry/tenant';
 import type { Database } from './database.ts';
-import { ApiKeyEntity, SubscriptionEntity, TenantEntity } from './entities.ts';
+import { ApiKeyEntity, TenantEntity } from './entities.ts';
 import { afterCursor, pageLimit, toPage, type Page, type PageRequest } from './page.ts';
 
 // Lists only: the state of one aggregate is read from its stream (read-your-writes). Records may be projected in any
-// order, so a row can be there before its creation is; it is shown once it is whole.
+// order, so a row can be there before its creation is; it is shown once it is whole. Subscriptions are listed by the
+// registry from its fold, which knows their state; their table is for whoever asks the database.
 
 type TenantRow = InferEntity<typeof TenantEntity>;
-type SubscriptionRow = InferEntity<typeof SubscriptionEntity>;
 type ApiKeyRow = InferEntity<typeof ApiKeyEntity>;
 
-/** Without the secret, which the read side never sees. */
-export type SubscriptionRecord = Omit<Subscription, 'sealedSecret'>;
 /** Without the hash. */
 export type ApiKeyRecord = Omit<ApiKey, 'hash'>;
 
@@ -42,26 +39,6 @@ export async function listTenants(db: Database, page: PageRequest): Promise<Page
   );
 }
 
-/** A tenant's subscriptions, newest first. */
-export async function listSubscriptions(
-  db: Database,
-  tenant: TenantId,
-  page: PageRequest,
-): Promise<Page<SubscriptionRecord>> {
-  const limit = pageLimit(page);
-  const rows = await db.em().find(
-    SubscriptionEntity,
-    {
-      $and: [
-        { tenant, createdAt: { $ne: null }, spec: { $ne: null }, deletedAt: null },
-        afterCursor<SubscriptionRow>('createdAt', page.after),
-      ],
-    },
-    { orderBy: { createdAt: 'desc', id: 'desc' }, limit: limit + 1 },
-  );
-  return toPage(rows, limit, toSubscriptionRecord, keyOf);
-}
-
 /** A tenant's API keys that are not revoked, newest first. */
 export async function listApiKeys(db: Database, tenant: TenantId, page: PageRequest): Promise<Page<ApiKeyRecord>> {
   const limit = pageLimit(page);
@@ -73,17 +50,6 @@ export async function listApiKeys(db: Database, tenant: TenantId, page: PageRequ
     { orderBy: { createdAt: 'desc', id: 'desc' }, limit: limit + 1 },
   );
   return toPage(rows, limit, toApiKeyRecord, keyOf);
-}
-
-function toSubscriptionRecord(row: SubscriptionRow): SubscriptionRecord {
-  if (!row.spec) throw new TypeError(`subscription ${row.id} has no specification`);
-  return {
-    id: row.id as SubscriptionId,
-    tenant: row.tenant as TenantId,
-    spec: row.spec,
-    createdAtMs: instantOf(row.createdAt),
-    updatedAtMs: row.updatedAt.getTime(),
-  };
 }
 
 function toApiKeyRecord(row: ApiKeyRow): ApiKeyRecord {

@@ -1,8 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
 import type { TenantId } from '#core/ids';
-import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
-import type { SubscriptionSpec } from '#core/registry/subscription';
+import { aSpec } from '#testkit/a-subscription';
 import { createTestDatabase, startPostgres, type TestPostgres } from '#testkit/postgres';
 import type { Database } from './database.ts';
 import { ACME, aMatched, anAttempt, deliveryId, NOON, subscriptionId } from '#testkit/facts';
@@ -10,7 +9,7 @@ import { findDelivery } from './find-delivery.ts';
 import { findEvent } from './find-event.ts';
 import { listDeadLetters } from './list-dead-letters.ts';
 import { listDeliveries } from './list-deliveries.ts';
-import { listApiKeys, listSubscriptions, listTenants } from './list-registry.ts';
+import { listApiKeys, listTenants } from './list-registry.ts';
 import { parseCursor, type Cursor, type Page, type PageRequest } from './page.ts';
 import { writeDeadLetters } from './write-dead-letters.ts';
 import { writeEvents, type AcceptedEvent } from './write-events.ts';
@@ -18,12 +17,7 @@ import { writeFacts } from './write-facts.ts';
 import { writeRegistry } from './write-registry.ts';
 
 const GLOBEX = 'globex' as TenantId;
-const SPEC: SubscriptionSpec = {
-  sink: 'https://example.com/hook',
-  protocol: 'HTTP',
-  filters: [{ exact: { subject: 'a\0b\ud800' } }],
-  config: { contentMode: 'binary', signature: { profile: 'standard-webhooks' }, retry: DEFAULT_RETRY_POLICY },
-};
+const SPEC = aSpec({ sink: 'https://example.com/hook', filters: [{ exact: { subject: 'a\0b\ud800' } }] });
 
 describe('look-ups', () => {
   let postgres: TestPostgres;
@@ -230,6 +224,7 @@ describe('look-ups', () => {
           by: 'admin',
         },
       },
+      { aggregate: 'subscription', ...of, id: subscription, event: { kind: 'SubscriptionPaused', atMs: 45, by: 'admin' } },
       {
         aggregate: 'subscription',
         ...of,
@@ -248,14 +243,18 @@ describe('look-ups', () => {
       await (await db.pool()).query({ text: 'truncate tenants, subscriptions, api_keys' });
       for (const record of [...order, ...order]) await writeRegistry(db, [record]);
       expect((await listTenants(db, {})).data).toEqual([{ id: ACME, name: 'Acme', createdAtMs: 10, updatedAtMs: 20 }]);
-      expect((await listSubscriptions(db, ACME, {})).data).toEqual([
+      const text = `select id, tenant, spec->>'sink' as sink, created_at, updated_at, deleted_at is null as is_there
+                      from subscriptions order by id`;
+      expect((await (await db.pool()).query({ text })).rows).toMatchObject([
         {
           id: subscription,
           tenant: ACME,
-          spec: { ...SPEC, sink: 'https://example.com/new' },
-          createdAtMs: 30,
-          updatedAtMs: 40,
+          sink: 'https://example.com/new',
+          created_at: new Date(30),
+          updated_at: new Date(45),
+          is_there: true,
         },
+        { id: subscriptionId(2), is_there: false },
       ]);
     }
     const { rows } = await (await db.pool()).query({ text: 'select s::text as row from subscriptions s' });
@@ -296,10 +295,9 @@ describe('look-ups', () => {
       (await listDeliveries(db, tenant, { event: 'event-1' })).data.length,
       (await listDeliveries(db, tenant, { subscription: subscriptionId(1) })).data.length,
       (await listDeadLetters(db, tenant, {})).data.length,
-      (await listSubscriptions(db, tenant, {})).data.length,
       (await listApiKeys(db, tenant, {})).data.length,
     ];
-    expect(await seenBy(ACME)).toEqual([1, 1, 1, 1, 1, 1, 1, 1]);
-    expect(await seenBy(GLOBEX)).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+    expect(await seenBy(ACME)).toEqual([1, 1, 1, 1, 1, 1, 1]);
+    expect(await seenBy(GLOBEX)).toEqual([0, 0, 0, 0, 0, 0, 0]);
   });
 });

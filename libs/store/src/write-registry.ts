@@ -65,6 +65,14 @@ function subscriptionColumns(event: SubscriptionEvent) {
       return { spec: jsonText(event.spec), updated_at: at };
     case 'SubscriptionDeleted':
       return { deleted_at: at, updated_at: at };
+    case 'SubscriptionPaused':
+    case 'SubscriptionResumed':
+    case 'SubscriptionDisabled':
+    case 'SubscriptionRetired':
+    case 'SubscriptionExpired':
+    case 'ValidationRequested':
+    case 'ValidationRecorded':
+      return { updated_at: at };
     default:
       throw new UnstorableRow(`there is no subscription event ${JSON.stringify((event as { kind?: unknown }).kind)}`);
   }

@@ -102,7 +102,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     return found;
   };
 
+  // Every child is in a process group of its own: Ctrl-C reaches only us.
+  const killAll = () => {
+    for (const one of running.values()) one.kill('SIGKILL');
+    for (const pid of [nats.pid, postgres?.pid]) if (pid !== undefined) endProcess(pid);
+  };
+  process.once('exit', killAll);
+
   async function stop(): Promise<void> {
+    process.off('exit', killAll);
     const last = ['registry', 'signer', 'projector', 'janitor'];
     const services = [...running.values()];
     await Promise.all(services.filter(({ name }) => !last.includes(name)).map((one) => one.stop()));
@@ -162,6 +170,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     complaints: () => [...running.values()].flatMap(complaintsOf).join('\n'),
     stop,
   };
+}
+
+/** SIGINT ends nats-server at once, and PostgreSQL without a recovery at the next start. */
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGINT');
+  } catch {
+    return;
+  }
 }
 
 function plans({ delivery = 1, matcher = 1, allInOne = false }: ClusterOptions): readonly Plan[] {

@@ -43,6 +43,8 @@ export type Respond = (received: Received, count: number) => SinkAnswer | Promis
 export interface SinkOptions {
   /** Default: 204 to everything. */
   readonly respond?: Respond;
+  /** Answers `OPTIONS`. Default: 405 to each, as a sink that knows no handshake. */
+  readonly handshake?: Respond;
   /** `http://` instead of `https://`. */
   readonly plain?: boolean;
   /** Instead of one from an authority of the sink's own; {@link Sink.caPem} is empty then. */
@@ -59,12 +61,16 @@ export interface Sink {
   readonly caPem: string;
   /** The same as a file, for those who configure a path. It vanishes with {@link stop}. */
   readonly caFile: string;
-  /** In order of arrival. */
+  /** In order of arrival, `OPTIONS` apart. */
   readonly received: readonly Received[];
+  /** The `OPTIONS` requests. */
+  readonly handshakes: readonly Received[];
   /** Connections that were opened so far. */
   connectionCount(): number;
   /** From now on answers like this. */
   respondWith(respond: Respond): void;
+  /** From now on answers `OPTIONS` like this. */
+  handshakeWith(respond: Respond): void;
   /** Resolves when `count` requests are there; rejects after the deadline with how many there were. */
   waitFor(count: number, options?: { deadlineMs?: number }): Promise<readonly Received[]>;
   /** Closes the server and all connections, and removes what it wrote. */
@@ -74,7 +80,9 @@ export interface Sink {
 /** A real HTTP(S) server on 127.0.0.1 that records what it gets and answers as it is told. */
 export async function startSink(options: SinkOptions = {}): Promise<Sink> {
   const received: Received[] = [];
+  const handshakes: Received[] = [];
   let respond: Respond = options.respond ?? (() => ({}));
+  let handshake: Respond = options.handshake ?? (() => ({ status: 405, headers: { allow: 'POST' } }));
   let connectionCount = 0;
   const { certificate, caPem } = await certificateOf(options);
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
@@ -82,8 +90,10 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
   };
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const one = await record(request);
-    received.push(one);
-    await send(response, await respond(one, received.length));
+    const isHandshake = one.method === 'OPTIONS';
+    const log = isHandshake ? handshakes : received;
+    log.push(one);
+    await send(response, await (isHandshake ? handshake : respond)(one, log.length));
   };
   const server = certificate ? createHttpsServer(certificate, onRequest) : createHttpServer(onRequest);
   server.on('connection', () => connectionCount++);
@@ -98,9 +108,13 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     caPem,
     caFile,
     received,
+    handshakes,
     connectionCount: () => connectionCount,
     respondWith(next) {
       respond = next;
+    },
+    handshakeWith(next) {
+      handshake = next;
     },
     async waitFor(count, wait) {
       await eventually(() => {
