@@ -23,7 +23,7 @@ export interface ConsumeBatchesOptions {
   readonly stream: string;
   readonly consumer: string;
   readonly maxMessages: number;
-  /** How long the first message of a batch may wait for others while no handler runs. */
+  /** How long a batch that is not full waits for others, from its first message or the end of the handler before it. */
   readonly maxWaitMs: number;
 }
 
@@ -120,16 +120,24 @@ export function consumeBatches(
   function start(): void {
     clearTimeout(timer);
     timer = undefined;
-    if (running === undefined) running = work().finally(() => (running = undefined));
+    if (running !== undefined) return;
+    running = work().finally(() => {
+      running = undefined;
+      if (queue.length > 0 && !stopping) goOn();
+    });
+  }
+
+  /** Waits here too: a consumer that is behind would otherwise be so with many small batches. */
+  function goOn(): void {
+    if (queue.length >= maxMessages || maxWaitMs === 0) start();
+    else timer ??= setTimeout(start, maxWaitMs);
   }
 
   async function work(): Promise<void> {
-    while (queue.length > 0 && !stopping) {
-      const batch = queue.splice(0, maxMessages);
-      puller.release(batch.length);
-      await settleWith(bus, batch, () => handler(batch));
-      for (const message of batch) held.remove(message);
-    }
+    const batch = queue.splice(0, maxMessages);
+    puller.release(batch.length);
+    await settleWith(bus, batch, () => handler(batch));
+    for (const message of batch) held.remove(message);
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
+import { atEndOfTurn } from './end-of-turn.ts';
 
 /** One message of a JetStream consumer. It must be settled: `ack` or `nak`; only the first of them counts. */
 export interface Delivered {
@@ -36,10 +37,20 @@ export function toDelivered(message: Msg, onAck: (replySubject: string) => void 
   const at = tokens.length >= 11 ? 6 : 4;
   let settled = false;
   let touchedAt = performance.now();
+  const respond = (payload: Uint8Array | string): void => {
+    atEndOfTurn(() => {
+      // Throws when the connection is closed: then it comes again, like all that was not settled.
+      try {
+        message.respond(payload);
+      } catch {
+        return;
+      }
+    });
+  };
   const settle = (payload: Uint8Array | string): void => {
     if (settled) return;
     settled = true;
-    message.respond(payload);
+    respond(payload);
     if (payload === ACK) onAck(message.reply ?? '');
   };
   return {
@@ -55,7 +66,7 @@ export function toDelivered(message: Msg, onAck: (replySubject: string) => void 
     working() {
       if (settled) return;
       touchedAt = performance.now();
-      message.respond(WORKING);
+      respond(WORKING);
     },
     isSettled: () => settled,
     touchedAt: () => touchedAt,

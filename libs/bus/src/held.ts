@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from './connection.ts';
 import type { TrackedDelivery } from './delivered.ts';
+import { endOfTurn } from './end-of-turn.ts';
 
 const DEFAULT_ACK_WAIT_MS = 30_000;
 
@@ -66,5 +67,6 @@ export async function settleWith(
 
 /** Acknowledgements are fire-and-forget: a round trip proves that they left. Away from the broker there is nothing to wait for. */
 export async function flush(bus: Bus): Promise<void> {
+  await endOfTurn();
   if (bus.isConnected()) await Promise.race([bus.nc.flush(), delay(2_000, undefined, { ref: false })]);
 }

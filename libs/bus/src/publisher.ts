@@ -1,6 +1,7 @@
 import { createInbox, type Msg, type NatsConnection } from '@nats-io/nats-core';
 import { BusUnavailable, MessageTooLarge } from './bus-errors.ts';
 import type { BusLogger } from './bus-logger.ts';
+import { atEndOfTurn } from './end-of-turn.ts';
 import {
   encodeHeaders,
   parsePublishAnswer,
@@ -109,12 +110,14 @@ export function makePublisher(
     inFlight.set(token, entry);
     entry.tries++;
     entry.nextTryAt = Date.now() + RESEND_MS;
-    if (nc.isClosed() || nc.info === undefined) return;
-    try {
-      nc.publish(entry.subject, entry.payload, { reply: `${inbox}.${token}`, headers: entry.headers });
-    } catch (error) {
-      finish(token, () => entry.reject(error instanceof Error ? error : new Error(String(error))));
-    }
+    atEndOfTurn(() => {
+      if (nc.isClosed() || nc.info === undefined || inFlight.get(token) !== entry) return;
+      try {
+        nc.publish(entry.subject, entry.payload, { reply: `${inbox}.${token}`, headers: entry.headers });
+      } catch (error) {
+        finish(token, () => entry.reject(error instanceof Error ? error : new Error(String(error))));
+      }
+    });
   }
 
   function finish(token: string, report: () => void): void {

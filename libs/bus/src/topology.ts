@@ -54,7 +54,8 @@ const COUNTER_HISTORY = 10_000;
 const COUNTER_DEDUPLICATION_SECONDS = 3600;
 const REGISTRY_MAX_CONSUMERS = 1024;
 
-export type StreamKey = 'EVENTS' | 'REGISTRY' | 'DELIVERIES' | 'RETRIES' | 'VALIDATIONS' | 'JOURNAL' | 'DEADLETTERS' | 'COUNTERS';
+export type StreamKey =
+  'EVENTS' | 'REGISTRY' | 'DELIVERIES' | 'RETRIES' | 'VALIDATIONS' | 'JOURNAL' | 'DEADLETTERS' | 'COUNTERS';
 export type WantedStream = Partial<StreamConfig> & { readonly name: string };
 export interface WantedConsumer {
   readonly stream: string;
