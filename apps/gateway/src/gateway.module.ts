@@ -17,6 +17,9 @@ import { PUBLISH_PORTS, type PublishPorts } from './gateway.ports.ts';
 import { PublishController } from './publish.controller.ts';
 import { VALIDATE_PORTS, ValidateController, type ValidatePorts } from './validate.controller.ts';
 
+/** How long a producer waits before it is told to send again; the election of a leader takes longer, a reconnect less. */
+const STORE_TIMEOUT_MS = 5_000;
+
 /** The data plane's way in: HTTP → EVENTS. */
 @Module({
   controllers: [PublishController, ValidateController],
@@ -58,7 +61,8 @@ function makePublishPorts(
     }),
     acceptEvents: makeAcceptEvents(
       {
-        publish: (subject, payload, options) => publisher.publish(subject, payload, options),
+        publish: (subject, payload, options) =>
+          publisher.publish(subject, payload, { ...options, timeoutMs: STORE_TIMEOUT_MS }),
         eventSubject: (tenant, type) => topology.eventSubject(tenant, type),
         shortHash,
       },
