@@ -18,6 +18,9 @@ export async function runBare(
   say: (line: string) => void,
 ): Promise<readonly RunFigures[]> {
   const nats = await startNats();
+  // It is in a process group of its own: Ctrl-C reaches only us.
+  const killNats = () => process.kill(nats.pid, 'SIGINT');
+  process.once('exit', killNats);
   const nc = await connect({ servers: nats.url });
   const jsm = await jetstreamManager(nc);
   await jsm.streams.add({ name: STREAM, subjects: [SUBJECT], retention: RetentionPolicy.Workqueue });
@@ -45,6 +48,7 @@ export async function runBare(
     );
   } finally {
     await Promise.all([worker.stop(), producer.stop(), nc.close()]);
+    process.off('exit', killNats);
     await nats.stop();
   }
 }

@@ -26,6 +26,7 @@ async function main(options: BenchOptions): Promise<void> {
   if (options.json !== undefined && options.json !== '-') await writeFile(options.json, json);
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 try {
   await main(readOptions(process.argv.slice(2)));
 } catch (error) {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Child } from './child.ts';
 import { readUsage, usedBetween, type Usage } from './process-usage.ts';
 import type { ProducerReport, ProducerRun } from './producer.ts';
@@ -19,6 +20,8 @@ export interface RunFigures {
   readonly cpuMsPerDelivery: number;
   readonly cpuMsPerDeliveryByProcess: Readonly<Record<string, number>>;
   readonly peakMiB: Readonly<Record<string, number>>;
+  /** Share of the machine's CPU that others used meanwhile. Above a few per cent the figures are theirs too. */
+  readonly elsewhereShare: number;
 }
 
 export interface Measured {
@@ -68,13 +71,15 @@ export async function measure(
 
 const OURSELVES = new Set(['producer', 'sink']);
 
-function perDelivery({ cpuMs, peakMiB }: Usage, deliveries: number) {
+function perDelivery({ cpuMs, peakMiB, machineBusyMs, atMs }: Usage, deliveries: number) {
   const entries = Object.entries(cpuMs);
+  const oursMs = entries.reduce((sum, [, ms]) => sum + ms, 0);
   const ofSystem = entries.filter(([name]) => !OURSELVES.has(name));
   return {
     cpuMsPerDelivery: round(ofSystem.reduce((sum, [, ms]) => sum + ms, 0) / deliveries, 3),
     cpuMsPerDeliveryByProcess: Object.fromEntries(entries.map(([name, ms]) => [name, round(ms / deliveries, 3)])),
     peakMiB: Object.fromEntries(Object.entries(peakMiB).map(([name, mib]) => [name, round(mib, 0)])),
+    elsewhereShare: round(Math.max(0, machineBusyMs - oursMs) / (atMs * availableParallelism()), 2),
   };
 }
 

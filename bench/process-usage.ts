@@ -6,6 +6,9 @@ export interface Usage {
   readonly cpuMs: Readonly<Record<string, number>>;
   /** By name, MiB at the highest. Of PostgreSQL: private memory of all processes and the shared memory once. */
   readonly peakMiB: Readonly<Record<string, number>>;
+  /** CPU milliseconds of the whole machine that were not idle, whoever used them. */
+  readonly machineBusyMs: number;
+  readonly atMs: number;
 }
 
 /** `getconf CLK_TCK` on every Linux that Node runs on. */
@@ -18,12 +21,26 @@ export function readUsage(pids: Readonly<Record<string, number>>): Usage {
   return {
     cpuMs: Object.fromEntries(entries.map(([name, pid]) => [name, treeCpuMs(pid, children)])),
     peakMiB: Object.fromEntries(entries.map(([name, pid]) => [name, treePeakMiB(pid, children)])),
+    machineBusyMs: machineBusyMs(),
+    atMs: performance.now(),
   };
 }
 
+/** Of the first line of /proc/stat: user, nice, system, irq, softirq. */
+function machineBusyMs(): number {
+  const fields = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/ +/).map(Number) ?? [];
+  return [1, 2, 3, 6, 7].reduce((sum, field) => sum + (fields[field] ?? 0) * TICK_MS, 0);
+}
+
+/** The peaks are those of `after`; `atMs` is the time between. */
 export function usedBetween(before: Usage, after: Usage): Usage {
   const cpuMs = Object.entries(after.cpuMs).map(([name, ms]) => [name, ms - (before.cpuMs[name] ?? 0)]);
-  return { cpuMs: Object.fromEntries(cpuMs) as Record<string, number>, peakMiB: after.peakMiB };
+  return {
+    ...after,
+    cpuMs: Object.fromEntries(cpuMs) as Record<string, number>,
+    machineBusyMs: after.machineBusyMs - before.machineBusyMs,
+    atMs: after.atMs - before.atMs,
+  };
 }
 
 interface Stat {

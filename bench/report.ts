@@ -43,12 +43,26 @@ export function makeReport(options: BenchOptions, scenarios: BenchReport['scenar
 /** For people. */
 export function formatReport({ machine, scenarios, ratio }: BenchReport): string {
   const lines = [`${machine.cpus} × ${machine.model}, ${machine.memoryGiB} GiB, Node ${machine.node}`, ''];
-  const head = ['scenario', 'load', 'deliveries/s', 'p50 ms', 'p95 ms', 'p99 ms', 'CPU-ms/delivery', 'peak MiB'];
+  const head = [
+    'scenario',
+    'load',
+    'deliveries/s',
+    'p50 ms',
+    'p95 ms',
+    'p99 ms',
+    'CPU-ms/delivery',
+    'peak MiB',
+    'elsewhere',
+  ];
   const rows = Object.entries(scenarios).flatMap(([name, runs]) => runs.map((run) => row(name, run)));
   lines.push(...table([head, ...rows]), '');
   for (const [name, runs] of Object.entries(scenarios)) {
     for (const run of runs) lines.push(`${name}, ${loadOf(run)}: CPU-ms per delivery: ${byProcess(run)}`);
   }
+  lines.push(
+    '',
+    'elsewhere: CPU of the machine that went to other programs during the run; above a few % run it again.',
+  );
   if (ratio !== undefined) {
     const percent = Math.round(ratio.deliveriesPerSecond * 100);
     lines.push('', `steady reaches ${percent} % of the deliveries/s of bare, for ${ratio.cpuMsPerDelivery} × the CPU.`);
@@ -61,7 +75,8 @@ function row(name: string, run: RunFigures): string[] {
   const peak = Object.entries(run.peakMiB)
     .filter(([process]) => process !== 'producer' && process !== 'sink')
     .reduce((sum, [, mib]) => sum + mib, 0);
-  return [name, loadOf(run), run.deliveriesPerSecond, p50, p95, p99, run.cpuMsPerDelivery, peak].map(String);
+  const elsewhere = `${Math.round(run.elsewhereShare * 100)} %`;
+  return [name, loadOf(run), run.deliveriesPerSecond, p50, p95, p99, run.cpuMsPerDelivery, peak, elsewhere].map(String);
 }
 
 function loadOf({ load, offeredPerSecond }: RunFigures): string {
