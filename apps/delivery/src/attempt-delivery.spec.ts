@@ -262,15 +262,12 @@ describe('the state of the subscription', () => {
     ['disabled', 'the sink fails'],
     ['retired', 'gone'],
     ['expired', 'validation_deadline'],
-  ])(
-    'it ends when that is %s (%s), without a request',
-    async (state, reason) => {
-      const { posted, attemptDelivery } = attempt(inState(state, reason));
-      const { fact } = await attemptDelivery(task);
-      expect(fact.next).toEqual({ kind: 'dead', reason: 'subscription_disabled' });
-      expect(posted).toEqual([]);
-    },
-  );
+  ])('it ends when that is %s (%s), without a request', async (state, reason) => {
+    const { posted, attemptDelivery } = attempt(inState(state, reason));
+    const { fact } = await attemptDelivery(task);
+    expect(fact.next).toEqual({ kind: 'dead', reason: 'subscription_disabled' });
+    expect(posted).toEqual([]);
+  });
 
   test('it is sent to a subscription that has got all it asked for: this is a part of that', async () => {
     const { posted, attemptDelivery } = attempt(inState('expired', 'max_events'));

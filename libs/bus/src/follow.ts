@@ -117,15 +117,17 @@ async function openOrdered(
   fromSeq: number,
   callback: (message: JsMsg) => void,
 ): Promise<ConsumerMessages> {
-  const consumer = await bus.js.consumers.get(stream, {
-    ...(from === 'last-per-subject' && fromSeq === 1
+  const isFirst = fromSeq === 1 && from === 'last-per-subject';
+  const consumer = await bus.js.consumers.get(
+    stream,
+    isFirst
       ? { deliver_policy: DeliverPolicy.LastPerSubject, filter_subjects: subject ?? '>' }
       : {
           deliver_policy: DeliverPolicy.StartSequence,
           opt_start_seq: fromSeq,
           ...(subject === undefined ? {} : { filter_subjects: subject }),
-        }),
-  });
+        },
+  );
   return consumer.consume({ max_messages: 1_000, expires: 5_000, idle_heartbeat: 1_000, callback });
 }
 

@@ -224,7 +224,12 @@ describe('look-ups', () => {
           by: 'admin',
         },
       },
-      { aggregate: 'subscription', ...of, id: subscription, event: { kind: 'SubscriptionPaused', atMs: 45, by: 'admin' } },
+      {
+        aggregate: 'subscription',
+        ...of,
+        id: subscription,
+        event: { kind: 'SubscriptionPaused', atMs: 45, by: 'admin' },
+      },
       {
         aggregate: 'subscription',
         ...of,
@@ -243,15 +248,15 @@ describe('look-ups', () => {
       await (await db.pool()).query({ text: 'truncate tenants, subscriptions, api_keys' });
       for (const record of [...order, ...order]) await writeRegistry(db, [record]);
       expect((await listTenants(db, {})).data).toEqual([{ id: ACME, name: 'Acme', createdAtMs: 10, updatedAtMs: 20 }]);
-      const text = `select id, tenant, spec->>'sink' as sink, created_at, updated_at, deleted_at is null as is_there
+      const text = `select id, tenant, spec, created_at, updated_at, deleted_at is null as is_there
                       from subscriptions order by id`;
       expect((await (await db.pool()).query({ text })).rows).toMatchObject([
         {
           id: subscription,
           tenant: ACME,
-          sink: 'https://example.com/new',
-          created_at: new Date(30),
-          updated_at: new Date(45),
+          spec: { ...SPEC, sink: 'https://example.com/new' },
+          created_at: '1970-01-01 00:00:00.03+00',
+          updated_at: '1970-01-01 00:00:00.045+00',
           is_there: true,
         },
         { id: subscriptionId(2), is_there: false },

@@ -37,7 +37,7 @@ function* whatIsWrong(name: string, value: unknown): Iterable<string> {
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) yield 'This is not the name of a header.';
   else if (RESERVED.test(name)) yield `This header can not be set; reserved: ${RESERVED_SAID}.`;
   if (typeof value !== 'string') yield 'This must be a string.';
-  else if (!/^(?:[\x21-\x7e](?:[\x20\x09\x21-\x7e]*[\x21-\x7e])?)?$/.test(value)) {
+  else if (!/^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/.test(value)) {
     yield 'This must be printable ASCII without line breaks, and without blanks at its ends.';
   }
 }

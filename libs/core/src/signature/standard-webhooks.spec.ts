@@ -7,7 +7,6 @@ import {
   parseSignatureList,
   parseTimestamp,
   signatureHeaders,
-  signedContent,
   signedPrefix,
   UnsignableMessage,
 } from './standard-webhooks.ts';
@@ -90,3 +89,15 @@ describe('parseTimestamp', () => {
     expect(parseTimestamp(value)).toBe(expected);
   });
 });
+
+/** What an HMAC is fed, in one piece (SW-2, SW-10). */
+function signedContent({
+  body,
+  ...names
+}: {
+  messageId: string;
+  timestampSeconds: number;
+  body: Uint8Array;
+}): Uint8Array {
+  return Buffer.concat([Buffer.from(signedPrefix(names)), body]);
+}

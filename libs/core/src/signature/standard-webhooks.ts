@@ -3,8 +3,6 @@ export const WEBHOOK_ID = 'webhook-id';
 export const WEBHOOK_TIMESTAMP = 'webhook-timestamp';
 export const WEBHOOK_SIGNATURE = 'webhook-signature';
 
-const encoder = new TextEncoder();
-
 /** A notification as its signature sees it. */
 export interface Signable {
   /** The same for every attempt, without dots (SW-2): the delivery id. */
@@ -30,15 +28,6 @@ export function signedPrefix({ messageId, timestampSeconds }: Omit<Signable, 'bo
     throw new UnsignableMessage('its timestamp is not a whole number of seconds');
   }
   return `${messageId}.${timestampSeconds}.`;
-}
-
-/** The whole signed content, for those who do not stream (SW-2, SW-10). */
-export function signedContent(signable: Signable): Uint8Array {
-  const prefix = encoder.encode(signedPrefix(signable));
-  const content = new Uint8Array(prefix.length + signable.body.length);
-  content.set(prefix);
-  content.set(signable.body, prefix.length);
-  return content;
 }
 
 /** A caller's fault: such an id never leaves this project. */
