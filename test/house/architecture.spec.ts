@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -63,6 +63,12 @@ describe('the repository', () => {
 
   test('has a lockfile that installs from whatever registry one has', () => {
     expect(read('package-lock.json')).not.toMatch(/"resolved": "https?:/);
+  });
+
+  test('has a lockfile that names every platform of every package, so that npm ci takes it', () => {
+    const check = spawnSync(process.execPath, ['tools/complete-lockfile.mjs', '--check'], { cwd: REPOSITORY });
+    expect(check.stderr.toString()).toBe('');
+    expect(check.status).toBe(0);
   });
 
   test('has no name that ends in a word for nothing in particular', () => {
