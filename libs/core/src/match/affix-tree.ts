@@ -5,8 +5,7 @@ export type AffixEnd = 'prefix' | 'suffix';
  * A compressed trie: the labels from the root to a node, put together, are the affix that the node stands for. Answers
  * which of many prefixes (or suffixes) a text has, in one walk along the text, however many there are.
  *
- * Rejected: a map for each length of prefix, asked with `text.slice(0, length)`: faster for ten lengths, but a tenant can
- * make a thousand.
+ * Rejected: a map for each length of prefix, asked with `text.slice(0, length)`: a tenant can make a thousand lengths.
  */
 export interface AffixTree<Value> {
   label: string;
