@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const LOCKFILE = fileURLToPath(new URL('../package-lock.json', import.meta.url));
 const PLATFORM =
-  /(android|darwin|freebsd|linux|openharmony|win32)-(arm64|arm|x64|ia32|ppc64|riscv64|s390x|loong64)(?:-(gnu|musl)\w*|-msvc|-eabi)?$/;
+  /(?<os>android|darwin|freebsd|linux|openharmony|win32)-(?<cpu>arm64|arm|x64|ia32|ppc64|riscv64|s390x|loong64)(?:-(?<libc>gnu|musl)\w*|-msvc|-eabi)?$/;
 
 const lock = JSON.parse(readFileSync(LOCKFILE, 'utf8'));
 const missing = findMissing(lock.packages);
@@ -31,7 +31,7 @@ function findMissing(packages) {
 }
 
 function entryOf(name, version, dev) {
-  const [, os, cpu, libc] = PLATFORM.exec(name) ?? [];
+  const { os, cpu, libc } = PLATFORM.exec(name)?.groups ?? {};
   if (os === undefined || !/^\d/.test(version)) throw new Error(`${name}@${version}: for which platform?`);
   const byLibc = libc === undefined ? {} : { libc: [libc === 'gnu' ? 'glibc' : 'musl'] };
   return { version, cpu: [cpu], ...(dev ? { dev } : {}), ...byLibc, optional: true, os: [os] };
