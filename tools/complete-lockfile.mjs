@@ -31,8 +31,9 @@ function findMissing(packages) {
 }
 
 function entryOf(name, version, dev) {
-  const { os, cpu, libc } = PLATFORM.exec(name)?.groups ?? {};
-  if (os === undefined || !/^\d/.test(version)) throw new Error(`${name}@${version}: for which platform?`);
-  const byLibc = libc === undefined ? {} : { libc: [libc === 'gnu' ? 'glibc' : 'musl'] };
+  const platform = PLATFORM.exec(name)?.groups;
+  if (!platform || !/^\d/.test(version)) throw new Error(`${name}@${version}: for which platform?`);
+  const { os, cpu, libc } = platform;
+  const byLibc = libc ? { libc: [libc === 'gnu' ? 'glibc' : 'musl'] } : {};
   return { version, cpu: [cpu], ...(dev ? { dev } : {}), ...byLibc, optional: true, os: [os] };
 }
