@@ -68,6 +68,28 @@ describe('followStream', () => {
     await following.stop();
   });
 
+  test('can begin with the newest message of every subject, and follows all from there', async () => {
+    const { topology, publisher } = bus;
+    const say = (kind: string, data: string) => publisher.publish(topology.journalSubject('newest', kind), bytes(data));
+    for (const [kind, data] of [
+      ['a', '1'],
+      ['b', '1'],
+      ['a', '2'],
+    ] as const)
+      await say(kind, data);
+    const seen: string[] = [];
+    const subject = topology.journalSubject('newest', '*');
+    const following = followStream(bus, { ...journal(), subject, from: 'last-per-subject' }, (message) => {
+      seen.push(`${message.subject.split('.').at(-1)}${text(message.data)}`);
+    });
+    await eventually(() => seen.length === 2);
+    await say('a', '3');
+    await say('a', '4');
+    await eventually(() => seen.length === 4);
+    expect(seen).toEqual(['b1', 'a2', 'a3', 'a4']);
+    await following.stop();
+  });
+
   test('leaves out a record that cannot be folded, and goes on', async () => {
     const seen: string[] = [];
     const following = followStream(bus, journal(), ({ data }) => {

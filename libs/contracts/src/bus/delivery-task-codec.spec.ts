@@ -26,6 +26,7 @@ const tasks: fc.Arbitrary<DeliveryTask> = fc.record(
     deadlineAtMs: fc.nat(),
     attempt: fc.nat(),
     firstAttempt: fc.nat(),
+    holds: fc.nat(),
     traceparent: fc.string(),
     event: fc.oneof(
       fc.constant({ kind: 'reference' as const }),
