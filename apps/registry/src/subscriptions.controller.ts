@@ -1,7 +1,7 @@
 import { Controller, Delete, Get, HttpCode, Inject, Param, Patch, Post, Put, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { deleteSubscriptionsQuery, subscriptionsQuery, type SubscriptionsQuery } from '#contracts/http/page-query';
-import { parseSubscriptionBody, type SubscriptionRequest } from '#contracts/http/subscription-body';
+import type { SubscriptionRequest } from '#contracts/http/subscription-body';
 import { parseSubscriptionPatch } from '#contracts/http/subscription-patch';
 import { subscriptionToResource, type SubscriptionResource } from '#contracts/http/subscription-resource';
 import { parseQuery, type Parsed } from '#contracts/http/violations';
@@ -11,6 +11,7 @@ import { ProblemError } from '#platform/problem';
 import { entityTag } from './entity-tag.ts';
 import { bodyOrRefuse, notFound, queryOrRefuse } from './problems.ts';
 import { readJson } from './read-json.ts';
+import { readSubscriptionBody } from './read-subscription-body.ts';
 import { REGISTRY_PORTS, type RegistryPorts } from './registry.ports.ts';
 import { existingId, showWritten, targetOf } from './subscription-answers.ts';
 
@@ -31,7 +32,7 @@ export class SubscriptionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubscriptionResource> {
     const { tenant, by } = await this.#manager(request);
-    const wanted = bodyOrRefuse(parseSubscriptionBody(readJson(request.body)));
+    const wanted = bodyOrRefuse(readSubscriptionBody(readJson(request.body), this.#ports.subscriptions.checkSink));
     const resource = showWritten(await this.#ports.subscriptions.create(tenant, wanted, by), '', reply);
     reply.header('location', `/v1/subscriptions/${resource.id}`);
     return resource;
@@ -86,7 +87,7 @@ export class SubscriptionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubscriptionResource> {
     const target = await targetOf(this.#ports, request, id);
-    const wanted = withId(parseSubscriptionBody(readJson(request.body)), id);
+    const wanted = withId(readSubscriptionBody(readJson(request.body), this.#ports.subscriptions.checkSink), id);
     bodyOrRefuse(wanted); // also for a subscription that is not there: a bad body is bad anyway
     return showWritten(await this.#ports.subscriptions.change(target, () => wanted), id, reply);
   }

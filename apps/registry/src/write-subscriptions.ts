@@ -72,7 +72,7 @@ export type LifecycleCommand = Extract<
 
 /** Creates, changes and deletes subscriptions (SA-1). */
 export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
-  return { create, change, command, remove, removeWithSink };
+  return { create, change, command, remove, removeWithSink, checkSink: ports.checkSink };
 
   /** The id is ours, whatever the body says (SA-2). */
   async function create(tenant: TenantId, request: SubscriptionRequest, by: string): Promise<SubscriptionWritten> {
