@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { MikroORM, type EntityManager } from '@mikro-orm/postgresql';
 import { Migrator } from '@mikro-orm/migrations';
 import { ENTITIES } from './entities.ts';
@@ -41,6 +42,8 @@ export interface Database {
   ping(): Promise<void>;
   /** Days (since 1970-01-01 UTC) whose partitions this process has seen. */
   readonly knownDays: Set<number>;
+  /** The same database with a pool of its own; close it as well. */
+  reopen(poolSize: number): Database;
   close(): Promise<void>;
 }
 
@@ -57,6 +60,12 @@ const CONNECT_TIMEOUT_MS = 5000;
 const IDLE_TIMEOUT_MS = 30_000;
 /** A server that takes the connection and never answers is as good as away. */
 const QUERY_TIMEOUT_MS = 60_000;
+
+/**
+ * MikroORM never gives back a connection that it lost in the middle of a transaction, and the pool would wait for it for
+ * ever. Whoever closes has ended its work, so nothing is cut short.
+ */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /** Does not connect: the read side may be away when a service starts. The first query does. */
 export function openDatabase(options: DatabaseOptions): Database {
@@ -91,6 +100,9 @@ export function openDatabase(options: DatabaseOptions): Database {
       await (await pool()).query({ text: 'select 1' });
     },
     knownDays: new Set(),
-    close: () => orm.close(true),
+    reopen: (size) => openDatabase({ ...options, poolSize: size }),
+    async close() {
+      await Promise.race([orm.close(true), delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    },
   };
 }
