@@ -5,7 +5,9 @@ import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import type { Subscription, SubscriptionSpec } from '#core/registry/subscription';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
+import type { SignRequest } from '#contracts/bus/sign';
 import { aSpec, aSubscription } from '#testkit/a-subscription';
+import { SignatureRefused } from './sign-client.ts';
 import { makeAttemptDelivery, type AttemptPorts, type CompletedAttempt } from './attempt-delivery.ts';
 
 const acme = 'acme' as TenantId;
@@ -41,10 +43,19 @@ function subscription(config: Partial<SubscriptionSpec['config']> = {}): Subscri
   return aSubscription({ id: task.subscription, tenant: acme, spec });
 }
 
+const refused: SignRequest = {
+  subscription: task.subscription,
+  tenant: acme,
+  messageId: task.delivery,
+  timestampSeconds: 0,
+  body: new Uint8Array(),
+};
+
 const ok: Exchange = { kind: 'response', status: 204 };
 
 function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs?: number } = {}) {
   const { exchange = ok, nowMs = ACCEPTED_AT, ...ports } = overrides;
+  const reported: string[] = [];
   const posted: { url: string; headers: Map<string, string>; body: string }[] = [];
   const published: { server: string; subject: string; headers: Map<string, string>; payload: string }[] = [];
   const attemptDelivery = makeAttemptDelivery(
@@ -67,6 +78,9 @@ function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs
       },
       childTraceparent: (parent) => `child of ${parent}`,
       now: () => nowMs,
+      reportRefusal: ({ reason }) => {
+        reported.push(reason);
+      },
       random: () => 0.5,
       ...ports,
     },
@@ -77,7 +91,7 @@ function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs
     if ('held' in result) throw new Error(`held until ${result.untilMs}`);
     return result;
   };
-  return { posted, published, attemptDelivery: completed, tryDelivery: attemptDelivery };
+  return { posted, reported, published, attemptDelivery: completed, tryDelivery: attemptDelivery };
 }
 
 describe('one attempt', () => {
@@ -155,6 +169,20 @@ describe('one attempt', () => {
     const { fact } = await attemptDelivery(task);
     expect(fact.next).toMatchObject({ kind: 'retry' });
     expect(fact.next.kind === 'retry' ? fact.next.atMs : 0).toBeGreaterThanOrEqual(ACCEPTED_AT + 120_000);
+  });
+
+  test.each(['too_large', 'unsignable'] as const)('it ends for good what is %s for a signature', async (reason) => {
+    const { posted, attemptDelivery } = attempt({ sign: () => Promise.reject(new SignatureRefused(reason, refused)) });
+    expect(await attemptDelivery(task)).toMatchObject({ fact: { next: { kind: 'dead', reason: 'unsignable' } } });
+    expect(posted).toEqual([]);
+  });
+
+  test('it waits, and tells the operator, while the signer has another master key', async () => {
+    const sign = () => Promise.reject(new SignatureRefused('wrong_master_key', refused));
+    const { posted, reported, tryDelivery } = attempt({ sign });
+    expect(await tryDelivery(task)).toMatchObject({ held: { attempt: 1, holds: 1 } });
+    expect(reported).toEqual(['wrong_master_key']);
+    expect(posted).toEqual([]);
   });
 
   test.each([

@@ -8,6 +8,7 @@ import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription } from '#core/registry/subscription';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { AttemptMade } from '#contracts/bus/facts';
+import { SignatureRefused } from './sign-client.ts';
 import { makeSendNotification, type SendOptions, type SendPorts } from './send-notification.ts';
 
 /** What the use case needs from outside. */
@@ -16,6 +17,8 @@ export interface AttemptPorts extends SendPorts {
   findSubscription(tenant: TenantId, id: SubscriptionId): Promise<Subscription | undefined>;
   /** Reads an event that travels by reference; undefined when EVENTS no longer has it. */
   readEvent(seq: number): Promise<CloudEvent | undefined>;
+  /** Tells an operator why a delivery waits for its signature. */
+  reportRefusal(refusal: SignatureRefused): void;
   random(): number;
 }
 
@@ -25,7 +28,10 @@ export interface CompletedAttempt {
   readonly nextTask?: DeliveryTask;
 }
 
-/** A delivery that has to wait, because its subscription is paused or pending: no attempt was made, none is used up. */
+/**
+ * A delivery that has to wait, because its subscription is paused or pending, or because the signer refuses for now: no
+ * attempt was made, none is used up.
+ */
 export interface HeldDelivery {
   readonly held: DeliveryTask;
   readonly untilMs: number;
@@ -52,7 +58,14 @@ export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions) {
     const deadlineAtMs = task.deadlineAtMs ?? deadlineOf(subscription.spec.config.retry, task.acceptedAtMs);
     if (startedAtMs > deadlineAtMs) return endWithoutRequest(task, names, startedAtMs, 'deadline_passed');
     if (fate === 'hold') return hold({ ...task, deadlineAtMs }, startedAtMs, deadlineAtMs);
-    return attempt({ ...task, deadlineAtMs }, event, subscription);
+    try {
+      return await attempt({ ...task, deadlineAtMs }, event, subscription);
+    } catch (error) {
+      if (!(error instanceof SignatureRefused)) throw error;
+      if (error.isForGood) return endWithoutRequest(task, names, startedAtMs, 'unsignable');
+      ports.reportRefusal(error);
+      return hold({ ...task, deadlineAtMs }, startedAtMs, deadlineAtMs);
+    }
   };
 
   async function attempt(

@@ -24,6 +24,9 @@ const EVENT_CACHE_BYTES = 64 * 1024 * 1024;
 /** What follows an attempt is stored even when NATS is away for a while: giving up here would repeat the POST. */
 const SETTLE_TIMEOUT_MS = 120_000;
 
+/** What a request on the bus has beside its payload, and some more. */
+const MESSAGE_OVERHEAD_BYTES = 1024;
+
 /** How the attempt use case reaches JetStream, the signer and the sinks. */
 export function makeAttemptPorts(
   bus: Bus,
@@ -33,6 +36,7 @@ export function makeAttemptPorts(
 ): AttemptPorts {
   const readStored = makeEventReader(bus, { cacheBytes: EVENT_CACHE_BYTES });
   const signClient = makeSignClient({
+    maxMessageBytes: () => (bus.nc.info?.max_payload ?? Infinity) - MESSAGE_OVERHEAD_BYTES,
     request: (payload, timeoutMs) => request(bus, bus.topology.signSubject, payload, timeoutMs),
   });
   const randomHex = (n: number): string => Buffer.from(randomBytes(n)).toString('hex');
@@ -53,28 +57,36 @@ export function makeAttemptPorts(
     post: (url, headers, body) => client.post(url, headers, body),
     publish: (server, subject, headers, payload) => natsClient.publish(server, subject, headers, payload),
     childTraceparent: (parent) => childTraceparent(parent, randomHex),
+    reportRefusal: ({ message, reason }) => {
+      bus.logger.error({ reason }, message);
+    },
     now: clock,
     random: Math.random,
   };
 }
 
 /** How the settle use case stores what follows. Message ids make every step repeatable. */
-export function makeSettlePorts({ publisher, topology, ...bus }: Bus, clock: Clock): SettlePorts {
+export function makeSettlePorts({ publisher, topology }: Bus, clock: Clock): SettlePorts {
   const publish = async (subject: string, value: unknown, msgId: string): Promise<void> => {
     const payload = Buffer.from(JSON.stringify(value));
     await publisher.publish(subject, payload, { msgId, timeoutMs: SETTLE_TIMEOUT_MS });
   };
   return {
-    scheduleRetry: ({ subscription, delivery, attempt }, payload, atMs) =>
-      scheduleRetry({ publisher, topology, ...bus }, { atMs, subscription, delivery, attempt, payload }),
+    scheduleRetry: (task, payload, atMs) =>
+      scheduleRetry({ publisher, topology }, { ...task, atMs, payload, timeoutMs: SETTLE_TIMEOUT_MS }),
     publishDeadLetter: (letter) =>
       publish(
         topology.deadSubject(letter.tenant, letter.subscription),
         letter,
-        `d:${letter.delivery}:${letter.attempts}`,
+        `d:${letter.delivery}-${letter.eventSeq}:${letter.attempts}`,
       ),
     publishFact: (fact) =>
-      publish(topology.journalSubject(fact.tenant, fact.kind), fact, `a:${fact.delivery}:${fact.attempt}`),
+      publish(
+        topology.journalSubject(fact.tenant, fact.kind),
+        fact,
+        // An attempt that a crash repeats is told again: the later telling counts (its row, and its next step, are replaced).
+        `a:${fact.delivery}-${fact.eventSeq}:${fact.attempt}:${fact.startedAtMs}`,
+      ),
     now: clock,
   };
 }

@@ -77,8 +77,9 @@ describe('settling an attempt', () => {
     expect(stored.sort()).toEqual(['dead gone after 2, last 500', 'fact dead']);
   });
 
-  test('it fails when the next step can not be stored, so that the task is not acknowledged', async () => {
-    const { settle } = recorder({ scheduleRetry: () => Promise.reject(new Error('no leader')) });
+  test('it fails when the next step can not be stored, so that the task is not acknowledged, and tells nothing', async () => {
+    const { stored, settle } = recorder({ scheduleRetry: () => Promise.reject(new Error('no leader')) });
     await expect(settle(task, completed({ kind: 'retry', atMs: 5000 }))).rejects.toThrow('no leader');
+    expect(stored).toEqual([]);
   });
 });

@@ -17,7 +17,8 @@ export interface SettlePorts {
  */
 export function makeSettleAttempt(ports: SettlePorts) {
   return async function settleAttempt(task: DeliveryTask, { fact, nextTask }: CompletedAttempt): Promise<void> {
-    await Promise.all([storeNextStep(task, fact, nextTask), ports.publishFact(fact)]);
+    await storeNextStep(task, fact, nextTask);
+    await ports.publishFact(fact);
   };
 
   async function storeNextStep(

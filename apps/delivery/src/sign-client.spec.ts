@@ -142,4 +142,14 @@ describe('the sign client', () => {
     expect(reason).toBeInstanceOf(SignatureRefused);
     expect(reason).toMatchObject({ code: 'signer.refused', reason: 'no_secret' });
   });
+
+  test('refuses at once what no message can carry, without asking and without holding up others', async () => {
+    const { sign, asked, idsAsked } = aSigner({ maxMessageBytes: () => 1000 });
+    await expect(sign(aRequest('large', 2000))).rejects.toMatchObject({ reason: 'too_large', isForGood: true });
+    const small = sign(aRequest('small'));
+    await nextTurn();
+    expect(idsAsked()).toEqual(['small']);
+    asked[0]?.answer();
+    expect(await small).toEqual([['webhook-id', 'small']]);
+  });
 });

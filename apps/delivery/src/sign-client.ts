@@ -15,6 +15,8 @@ export interface SignClientOptions {
   request(payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   /** Largest message; a single larger body goes alone. Default 512 KiB. */
   readonly maxBatchBytes?: number;
+  /** Largest message that the bus carries; a request that does not fit can never be asked. Default: no limit. */
+  readonly maxMessageBytes?: () => number;
   /** Default 256. */
   readonly maxBatchCount?: number;
   /** Batches under way at a time; what comes meanwhile gathers for the next one. Default 2. */
@@ -62,7 +64,13 @@ const LONGEST_PAUSE_MS = 1000;
  */
 export function makeSignClient(options: SignClientOptions): SignClient {
   const { maxBatchBytes = 512 * 1024, maxBatchCount = 256, maxBatchesInFlight = 2 } = options;
-  const { requestTimeoutMs = 2000, patienceMs = 20_000, now = () => performance.now(), sleep = delay } = options;
+  const {
+    maxMessageBytes = () => Infinity,
+    requestTimeoutMs = 2000,
+    patienceMs = 20_000,
+    now = () => performance.now(),
+    sleep = delay,
+  } = options;
   let waiting: Waiting[] = [];
   let inFlight = 0;
   let scheduled = false;
@@ -103,16 +111,23 @@ export function makeSignClient(options: SignClientOptions): SignClient {
     schedule();
   }
 
-  /** The slot stays taken during the pause: a signer that is away is asked by few, not by all who wait. */
+  /**
+   * The slot stays taken during the pause: a signer that is away is asked by few, not by all who wait. What failed goes
+   * to the end of the line, so that a batch which fails for a reason of its own does not hold up the others.
+   */
   async function putBack(batch: readonly Waiting[], cause: unknown): Promise<void> {
     await sleep(Math.min(FIRST_PAUSE_MS * 2 ** failures++, LONGEST_PAUSE_MS));
-    const late = batch.concat(waiting).filter(({ giveUpAt }) => giveUpAt <= now());
+    const all = waiting.concat(batch);
+    const late = all.filter(({ giveUpAt }) => giveUpAt <= now());
     for (const { reject } of late) reject(new SignerUnavailable(patienceMs, { cause }));
-    waiting = batch.concat(waiting).filter((one) => !late.includes(one));
+    waiting = all.filter((one) => !late.includes(one));
   }
 
   return {
     sign(request) {
+      if (SIGN_BATCH_HEAD_BYTES + signRequestBytes(request) > maxMessageBytes()) {
+        return Promise.reject(new SignatureRefused('too_large', request));
+      }
       return new Promise((resolve, reject) => {
         waiting.push({ request, giveUpAt: now() + patienceMs, resolve, reject });
         schedule();
@@ -132,14 +147,19 @@ function delay(ms: number): Promise<void> {
   });
 }
 
-/** The signer's answer is no. The delivery stays where it is: an operator may have to give the signer its key. */
+/** The signer's answer is no. Unless it is for good, the delivery waits: an operator may have to give the signer its key. */
 export class SignatureRefused extends Error {
   readonly code = 'signer.refused';
-  readonly reason: SignRefusal;
+  readonly reason: SignRefusal | 'too_large';
 
-  constructor(reason: SignRefusal, { subscription }: SignRequest) {
+  constructor(reason: SignRefusal | 'too_large', { subscription }: SignRequest) {
     super(`The signer refuses to sign for ${subscription}: ${reason}.`);
     this.reason = reason;
+  }
+
+  /** True when asking again can not help, whatever an operator does. */
+  get isForGood(): boolean {
+    return this.reason === 'too_large' || this.reason === 'unsignable';
   }
 }
 

@@ -107,7 +107,9 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
       limitsOf: (subscription) => limits.get(subscription),
       count: makeCountMatch(this.#bus),
       async publishTask(task, payload) {
-        await publisher.publish(topology.deliverSubject(task.subscription), payload, { msgId: task.delivery });
+        await publisher.publish(topology.deliverSubject(task.subscription), payload, {
+          msgId: `${task.delivery}-${task.eventSeq}`,
+        });
       },
       async publishMatched(fact, part) {
         const msgId = `m:${fact.eventSeq}:${part}`;

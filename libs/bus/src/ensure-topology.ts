@@ -9,8 +9,8 @@ import type { Topology, WantedStream } from './topology.ts';
 
 /** The level that 2.12 introduced: schedules. 2.9 has no level field at all. */
 const NEEDED_API_LEVEL = 2;
-/** An event of 1 MiB with 64 KiB of headers, percent-encoded, and a margin. The server's default of 1 MiB is too small. */
-const NEEDED_PAYLOAD_BYTES = 1024 * 1024 + 192 * 1024;
+/** An event of 1 MiB on its way to the signer: base64 makes it 1.34 MiB, and its attributes come on top. The server's default of 1 MiB is too small. */
+const NEEDED_PAYLOAD_BYTES = 2 * 1024 * 1024;
 const SELF_TEST_TIMEOUT_MS = 5_000;
 
 export interface TopologyTarget {

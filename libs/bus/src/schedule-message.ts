@@ -9,6 +9,8 @@ export interface ScheduledMessage {
   readonly targetSubject: string;
   readonly msgId: string;
   readonly payload: Uint8Array;
+  /** How long to go on trying to store it. Default: the publisher's. */
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -19,6 +21,7 @@ export interface ScheduledMessage {
 export async function scheduleMessage(bus: Pick<Bus, 'publisher'>, message: ScheduledMessage): Promise<void> {
   await bus.publisher.publish(message.timerSubject, message.payload, {
     msgId: message.msgId,
+    ...(message.timeoutMs === undefined ? {} : { timeoutMs: message.timeoutMs }),
     headers: [
       ['Nats-Schedule', `@at ${new Date(message.atMs).toISOString()}`],
       ['Nats-Schedule-Target', message.targetSubject],

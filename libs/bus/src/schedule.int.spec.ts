@@ -41,7 +41,7 @@ const storedCount = async (): Promise<number> =>
 
 function schedule(delivery: string, attempt: number, atMs: number): Promise<void> {
   const payload = new TextEncoder().encode(`${delivery}:${attempt}@${atMs}`);
-  return scheduleRetry(bus, { atMs, subscription: 'sub_a', delivery, attempt, payload });
+  return scheduleRetry(bus, { atMs, subscription: 'sub_a', delivery, eventSeq: 1, attempt, payload });
 }
 
 describe('scheduleRetry', () => {

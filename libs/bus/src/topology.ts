@@ -92,8 +92,8 @@ export interface Topology {
   partitionOf(subscription: string): number;
   /** `deliver.<p>.<subscription>` */
   deliverSubject(subscription: string): string;
-  /** `retry.at.<subscription>.<delivery>`: the timer. Never consumed: an ack would delete it. */
-  retryAtSubject(subscription: string, delivery: string): string;
+  /** `retry.at.<subscription>.<delivery>-<event seq>`: the timer. Never consumed: an ack would delete it. */
+  retryAtSubject(subscription: string, timer: string): string;
   /** `retry.due.<p>.<subscription>`: what the server publishes when the timer fires. */
   retryDueSubject(subscription: string): string;
   /** `validate.ask.<tenant>.<subscription>`: a sink to be asked. */
@@ -156,7 +156,7 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
     registrySubject: (tenant, aggregate, id) => `${dot}registry.${tenant}.${aggregate}.${id}`,
     partitionOf,
     deliverSubject: (subscription) => `${dot}deliver.${partitionOf(subscription)}.${subscription}`,
-    retryAtSubject: (subscription, delivery) => `${dot}retry.at.${subscription}.${delivery}`,
+    retryAtSubject: (subscription, timer) => `${dot}retry.at.${subscription}.${timer}`,
     retryDueSubject: (subscription) => `${dot}retry.due.${partitionOf(subscription)}.${subscription}`,
     validationAskSubject: (tenant, subscription) => `${dot}validate.ask.${tenant}.${subscription}`,
     validationToldSubject: (tenant, subscription) => `${dot}validate.told.${tenant}.${subscription}`,

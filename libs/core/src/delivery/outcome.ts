@@ -49,6 +49,7 @@ export type DeadReason =
   | 'subscription_deleted'
   | 'subscription_disabled' // disabled, retired, or expired without the consent of the sink
   | 'event_expired_from_store' // the referenced event is no longer in EVENTS
+  | 'unsignable' // the body is too large for the signer, or has no place in signed content
   | 'poisoned'; // the bus message could not be read
 
 /** What follows from an attempt. */
