@@ -113,9 +113,13 @@ describe('npm start', () => {
     await eventually(() => launched.stderr().includes('is up again'));
     await eventually(isReady, { deadlineMs: 30_000 });
     expect(await portOf(server)).toBe(port);
-    const [, published, lookedUp] = await eventually(() => paste(welcome), { deadlineMs: 30_000, everyMs: 500 });
-    expect(published).toMatchObject({ events: [{ source: '/hello' }] });
-    expect(lookedUp).toMatchObject({ data: [{ state: 'delivered' }] });
+    const pasted = async () => {
+      const [, published, lookedUp] = await paste(welcome);
+      expect(published).toMatchObject({ events: [{ source: '/hello' }] });
+      expect(lookedUp).toMatchObject({ data: [{ state: 'delivered' }] });
+      return true;
+    };
+    await eventually(pasted, { deadlineMs: 30_000, everyMs: 500 });
     launched.kill('SIGTERM');
     expect(await launched.exited).toBe(0);
     expect(await place.processes()).toEqual([]);
