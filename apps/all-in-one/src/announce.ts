@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeRuntime, type Runtime } from '#embedded/runtime-file';
 import { productVersion } from '#platform/version';
+import type { AllInOneConfig } from './config.ts';
 import { DEFAULT_TENANT, ensureDefaultTenant } from './default-tenant.ts';
 import { inboxSecret } from './inbox/inbox-secret.ts';
 import type { Installation } from './installation.ts';
@@ -27,10 +28,11 @@ export async function announce(
   return runtime;
 }
 
-/** What is printed when everything is up. */
+/** What is printed when everything is up. Of an external NATS server the credentials are not. */
 export function welcomeOf(
-  { registryUrl, httpUrl, inboxUrl, adminToken, tenant, apiKey }: Runtime,
+  { registryUrl, httpUrl, inboxUrl, natsUrl, adminToken, tenant, apiKey }: Runtime,
   { inboxKey, dataDir }: Installation,
+  config: Pick<AllInOneConfig, 'POSTHASTE_HTTP_HOST' | 'POSTHASTE_NATS_URL' | 'POSTHASTE_DEPLOYMENT'>,
   more: Pick<Welcome, 'startedInMs' | 'more'> & Partial<Pick<Welcome, 'httpUrl' | 'registryUrl'>>,
 ): string {
   return welcomeText({
@@ -43,7 +45,15 @@ export function welcomeOf(
     tenant,
     apiKey,
     dataDir,
+    natsUrl: config.POSTHASTE_NATS_URL === undefined ? natsUrl : withoutCredentials(natsUrl),
+    deployment: config.POSTHASTE_DEPLOYMENT,
+    httpHost: config.POSTHASTE_HTTP_HOST,
     eventId: `hello-${randomBytes(3).toString('hex')}`,
     ...more,
   });
+}
+
+/** Of NATS servers, comma-separated. */
+export function withoutCredentials(servers: string): string {
+  return servers.replace(/(^|,|\/\/)[^,/]*@/g, '$1');
 }

@@ -40,7 +40,7 @@ async function main(): Promise<void> {
   const cluster = await startCluster({ config, env: process.env, logger, onLine });
   const more = cluster.services.map(({ plan, url }) => [plan.name, `${url}/metrics`] as const);
   process.stdout.write(
-    welcomeOf(cluster.runtime, cluster.installation, { startedInMs: performance.now() - startedAtMs, more }),
+    welcomeOf(cluster.runtime, cluster.installation, config, { startedInMs: performance.now() - startedAtMs, more }),
   );
   logger.info({ signal: await stopped }, 'draining');
   await cluster.stop();

@@ -39,7 +39,7 @@ export async function startAllInOne({ config, env, logger, print }: StartOptions
     const runtime = await announce(installation, services, { httpUrl: url, registryUrl: url });
     const publicUrl = config.POSTHASTE_PUBLIC_URL ?? url;
     const startedInMs = performance.now() - startedAtMs;
-    print(welcomeOf(runtime, installation, { startedInMs, httpUrl: publicUrl, registryUrl: publicUrl }));
+    print(welcomeOf(runtime, installation, config, { startedInMs, httpUrl: publicUrl, registryUrl: publicUrl }));
     return stopInOrder(service, installation);
   } catch (error) {
     await service?.stop();

@@ -9,6 +9,12 @@ export interface Welcome {
   readonly tenant: string;
   readonly apiKey: string;
   readonly dataDir: string;
+  /** For producers on NATS; with credentials where the server is our own. */
+  readonly natsUrl: string;
+  /** Prefix of all subjects, '' for none. */
+  readonly deployment: string;
+  /** Address that the HTTP servers listen on. */
+  readonly httpHost: string;
   /** Id of the event in the lines to paste; another one for each start, so that it is never a duplicate of old. */
   readonly eventId: string;
   /** Further lines, name and value: the processes of a cluster. */
@@ -17,13 +23,14 @@ export interface Welcome {
 
 /** What the terminal shows when everything is up: where things are, and three lines that work as they are. */
 export function welcomeText(welcome: Welcome): string {
-  const { httpUrl, registryUrl, inboxUrl, adminToken, tenant, apiKey, dataDir, more = [] } = welcome;
+  const { httpUrl, registryUrl, inboxUrl, adminToken, tenant, apiKey, dataDir, natsUrl, more = [] } = welcome;
   const facts = [
     ['URL', httpUrl],
     ...(registryUrl === httpUrl ? [] : [['Management', registryUrl] as const]),
     ['Admin token', adminToken],
     ['Tenant', `${tenant}, API key ${apiKey}`],
     ['Inbox', `${inboxUrl}/hello`],
+    ['NATS', `${natsUrl}  publish onto ${eventSubject(welcome)}`],
     ['Data', dataDir],
     ...more,
   ] as const;
@@ -37,8 +44,22 @@ Three lines to paste into another terminal: subscribe the inbox, publish an even
 ${pasteLines(welcome).join('\n\n')}
 
 See it arrive, signature verified: ${inboxUrl}/hello
-
+${inboxWarning(welcome)}
 `;
+}
+
+function eventSubject({ deployment, tenant }: Welcome): string {
+  return `${deployment === '' ? '' : `${deployment}.`}ce.${tenant}.<type>`;
+}
+
+/** One line when others than this machine reach the inboxes, which is right for a demonstration only. */
+function inboxWarning({ httpHost }: Welcome): string {
+  if (isLoopback(httpHost)) return '';
+  return `\nWarning: it listens on ${httpHost}, and whoever reaches that can read every inbox and its signing secret without credentials.\n`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /**

@@ -45,7 +45,11 @@ const PAGE_POLICY = [
   `frame-ancestors 'none'`,
 ].join('; ');
 
-/** The built-in sink: takes notifications, verifies them as a subscriber would, and shows them. */
+/**
+ * The built-in sink: takes notifications, verifies them as a subscriber would, and shows them.
+ *
+ * For development: no credentials, the signing secret is shown, and the inboxes belong to no tenant.
+ */
 @Controller('inbox/:name')
 export class InboxController {
   readonly #ports: InboxPorts;
