@@ -24,6 +24,17 @@ export interface ProjectionParts {
 /** Streams that are projected. Each has a durable consumer of its own, so one that is stuck does not stop the others. */
 export const PROJECTED_STREAMS = ['REGISTRY', 'EVENTS', 'JOURNAL', 'DEADLETTERS'] as const satisfies StreamKey[];
 
+/**
+ * Messages of EVENTS are whole events. Of up to 1 MiB, one batch that is being written and one that waits are 2 × 250 ×
+ * 1 MiB = 500 MiB at most; 2 × 2000 would be 4 GiB. Facts have a few hundred bytes.
+ */
+const EVENTS_BATCH_MAX = 250;
+
+/** Messages of a stream in one transaction. */
+export function batchSize(stream: StreamKey, maxMessages: number): number {
+  return stream === 'EVENTS' ? Math.min(maxMessages, EVENTS_BATCH_MAX) : maxMessages;
+}
+
 /** Starts consuming every projected stream into its tables. */
 export function startProjections(parts: ProjectionParts): readonly Consuming[] {
   const { db, bus } = parts;
@@ -50,7 +61,7 @@ function project<Item>(
   const { streams, consumers } = bus.topology;
   return consumeBatches(
     bus,
-    { stream: streams[stream], consumer: consumers.projector, maxMessages, maxWaitMs },
+    { stream: streams[stream], consumer: consumers.projector, maxMessages: batchSize(stream, maxMessages), maxWaitMs },
     makeProjectBatch({
       read,
       write,
