@@ -54,7 +54,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     if (status.type === 'disconnect') connected = false;
     if (status.type !== 'reconnect') return;
     connected = true;
-    for (const listener of reconnectListeners) listener();
+    for (const listener of reconnectListeners) runListener(listener, logger);
   });
   void nc.closed().then((err) => {
     if (err instanceof Error) logger.error({ err }, 'nats: the connection is closed for good');
@@ -96,6 +96,15 @@ function connectionOptions(servers: string, name: string): NodeConnectionOptions
     waitOnFirstConnect: true,
     timeout: 5_000,
   };
+}
+
+/** One that throws must end neither the others nor the loop that all of them hear of reconnects by. */
+function runListener(listener: () => void, logger: BusLogger): void {
+  try {
+    listener();
+  } catch (err) {
+    logger.error({ err }, 'nats: what should happen after a reconnect failed');
+  }
 }
 
 async function followStatus(nc: NatsConnection, logger: BusLogger, react: (status: Status) => void): Promise<void> {

@@ -14,9 +14,12 @@ export interface PublishOptions {
 
 export interface PublishAck {
   readonly seq: number;
-  /** The stream had this id already, be it of an earlier try of this very publish; `seq` is that of the first. */
+  /**
+   * The stream had this id before this publish; `seq` is that of the first. False when the publish had to be sent again:
+   * the id that the stream had may be that of its own first try.
+   */
   readonly duplicate: boolean;
-  /** On a stream of counters: the total with this increment. Absent for a duplicate; the message at `seq` has it. */
+  /** On a stream of counters: the total with this increment. Absent when the stream had the id already; the message at `seq` has it. */
   readonly total?: number;
 }
 

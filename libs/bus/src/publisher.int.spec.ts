@@ -1,9 +1,11 @@
+import type { NatsConnection } from '@nats-io/nats-core';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
-import { makeTestBus, type TestBus } from '#testkit/test-bus';
+import { makeTestBus, silentLogger, type TestBus } from '#testkit/test-bus';
 import { BusUnavailable, MessageTooLarge, PublishRefused, WrongLastSequence } from './bus-errors.ts';
 import type { PublishAck } from './publish-wire.ts';
+import { makePublisher } from './publisher.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -93,6 +95,25 @@ describe('publish', () => {
     const seqs = acks.map(({ seq }) => seq);
     expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
     expect(await storedCount(bus.topology.streams.JOURNAL)).toBe(5000);
+  });
+
+  test('does not take its own first try, whose answer was lost, for a duplicate', async () => {
+    let lostCount = 0;
+    const deaf = Object.create(bus.nc) as NatsConnection;
+    deaf.subscribe = (subject, options) =>
+      bus.nc.subscribe(subject, {
+        ...options,
+        callback: (error, message) => void (lostCount++ === 0 || options?.callback?.(error, message)),
+      });
+    const publisher = makePublisher(deaf, silentLogger);
+    const subject = bus.topology.eventSubject('acme', 'com.example.z');
+    const sent = publisher.publish(subject, bytes('1'), { msgId: 'answer lost' });
+    await eventually(() => lostCount === 1);
+    publisher.resend();
+    const { seq, duplicate } = await sent;
+    expect(duplicate).toBe(false);
+    expect(await publisher.publish(subject, bytes('1'), { msgId: 'answer lost' })).toEqual({ seq, duplicate: true });
+    publisher.close();
   });
 
   test('survives a crash of the server: nothing acknowledged is lost, nothing is stored twice', async () => {

@@ -139,7 +139,7 @@ export function makePublisher(
     const entry = inFlight.get(token);
     if (entry === undefined) return;
     const answer = parsePublishAnswer(message);
-    if (answer.kind === 'stored') finish(token, () => entry.resolve(answer.ack));
+    if (answer.kind === 'stored') finish(token, () => entry.resolve(ofOthers(answer.ack, entry)));
     else if (answer.kind === 'refused') finish(token, () => entry.reject(answer.error));
     else backOff(entry, answer.trouble);
   }
@@ -186,6 +186,11 @@ function checkSize(nc: NatsConnection, subject: string, bytes: number): void {
   if (limit !== undefined && bytes > limit) {
     throw new MessageTooLarge(`${bytes} bytes for ${subject}, the server takes ${limit}`);
   }
+}
+
+/** After a second try "duplicate" most likely means the first one, whose answer was lost. */
+function ofOthers(ack: PublishAck, { tries }: Entry): PublishAck {
+  return ack.duplicate && tries > 1 ? { ...ack, duplicate: false } : ack;
 }
 
 function unavailable(entry: Entry): BusUnavailable {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { SUBJECT_ROOTS } from '#contracts/bus/subject-roots';
 import { makeTopology, PARTITIONS } from './topology.ts';
 
 const topology = makeTopology();
@@ -25,6 +26,16 @@ describe('makeTopology', () => {
 
   test.each(['ce', 'retry', 'Blue', 'a.b', '-a', 'a'.repeat(33)])('refuses the deployment %j', (deployment) => {
     expect(() => makeTopology({ deployment })).toThrow(RangeError);
+  });
+
+  test.each(SUBJECT_ROOTS)('refuses the deployment %s, which a configuration may not name either', (deployment) => {
+    expect(() => makeTopology({ deployment })).toThrow(RangeError);
+  });
+
+  test('has no subject whose first token is not among the roots', () => {
+    const subjects = topology.streamConfigs().flatMap((config) => config.subjects ?? []);
+    const first = [...subjects, topology.signSubject, topology.sealSubject].map((subject) => subject.split('.', 1)[0]);
+    expect(SUBJECT_ROOTS).toEqual(expect.arrayContaining(first));
   });
 
   test('refuses to forget events before their deliveries are over', () => {

@@ -9,6 +9,7 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/nats-core';
+import { SUBJECT_ROOTS } from '#contracts/bus/subject-roots';
 import { fnv1a, typeToSubject } from './subject-token.ts';
 
 export interface TopologyOptions {
@@ -173,25 +174,11 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
   return topology;
 }
 
-const ROOTS: readonly string[] = [
-  'ce',
-  'registry',
-  'deliver',
-  'retry',
-  'lane',
-  'wake',
-  'validate',
-  'journal',
-  'dead',
-  'count',
-  'signer',
-];
-
 function checkOptions(options: TopologyOptions): void {
   const { deployment, eventRetentionSeconds, deduplicationSeconds } = options;
-  if (deployment !== '' && (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(deployment) || ROOTS.includes(deployment))) {
+  if (deployment !== '' && (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(deployment) || SUBJECT_ROOTS.includes(deployment))) {
     throw new RangeError(
-      `deployment ${JSON.stringify(deployment)} must be 1–32 of a-z 0-9 -, and none of ${ROOTS.join(', ')}`,
+      `deployment ${JSON.stringify(deployment)} must be 1–32 of a-z 0-9 -, and none of ${SUBJECT_ROOTS.join(', ')}`,
     );
   }
   if (eventRetentionSeconds < LANE_MAX_AGE_SECONDS) {
