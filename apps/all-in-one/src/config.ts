@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { integerVariable, secret, publicVariables } from '#platform/config';
+import { databaseUrlVariable, natsServersVariable, integerVariable, secret, publicVariables } from '#platform/config';
 import { configSchema as delivery } from '../../delivery/src/config.ts';
 import { configSchema as gateway } from '../../gateway/src/config.ts';
 import { configSchema as janitor } from '../../janitor/src/config.ts';
@@ -28,10 +28,10 @@ export const configSchema = z.object({
     .string()
     .optional()
     .describe('The nats-server to run; default: from PATH, the cache, or built with go install.'),
-  POSTHASTE_NATS_URL: secret(z.string())
+  POSTHASTE_NATS_URL: secret(natsServersVariable)
     .optional()
     .describe('External NATS servers, comma-separated, instead of the embedded one.'),
-  POSTHASTE_DATABASE_URL: secret(z.string())
+  POSTHASTE_DATABASE_URL: secret(databaseUrlVariable)
     .optional()
     .describe('External PostgreSQL (15 or newer) instead of the embedded one.'),
   POSTHASTE_ADMIN_TOKEN: gateway.shape.POSTHASTE_ADMIN_TOKEN.optional().describe(

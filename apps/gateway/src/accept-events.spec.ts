@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { ATTRIBUTES_MAX_BYTES } from '#core/event/event-size';
 import type { TenantId } from '#core/ids';
 import { makeAcceptEvents, type AcceptPorts } from './accept-events.ts';
 
@@ -75,6 +76,13 @@ describe('accepting events', () => {
     const { stored, publish } = recorder({ maxEventBytes: 100 });
     const acceptance = await publish(BATCH, `[${eventJson('e1')},${eventJson('e2', `,"data":"${'x'.repeat(200)}"`)}]`);
     expect(acceptance).toMatchObject({ kind: 'too_large', violations: [{ rule: 'CE-12', pointer: '/1' }] });
+    expect(stored).toEqual([]);
+  });
+
+  test('it refuses attributes that would not fit into the facts about the event (CE-12)', async () => {
+    const { stored, publish } = recorder({ maxEventBytes: 8_000_000 });
+    const acceptance = await publish(STRUCTURED, eventJson('e1', `,"large":"${'x'.repeat(ATTRIBUTES_MAX_BYTES)}"`));
+    expect(acceptance).toMatchObject({ kind: 'too_large', violations: [{ rule: 'CE-12', pointer: '' }] });
     expect(stored).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 import type { CloudEvent, EventViolation } from '#core/event/cloud-event';
 import { attributeOf } from '#core/event/cloud-event';
+import { eventSizeViolation } from '#core/event/event-size';
 import { parseHttpRequest } from '#core/event/http-binding';
 import { natsHeaderBytes, toNatsMessage } from '#core/event/nats-binding';
 import { toStructuredJson } from '#core/event/structured-json';
@@ -81,17 +82,7 @@ function toStoredMessage(event: CloudEvent): ReturnType<typeof toNatsMessage> {
 }
 
 function findTooLarge(events: readonly CloudEvent[], maxEventBytes: number, isBatch: boolean): EventViolation[] {
-  return events.flatMap((event, index) => {
-    const size = sizeBytes(event);
-    if (size <= maxEventBytes) return [];
-    const detail = `The event has ${size} bytes; at most ${maxEventBytes} are accepted. Send a reference to the data instead.`;
-    return [{ rule: 'CE-12', pointer: isBatch ? `/${index}` : '', detail }];
-  });
-}
-
-/** Attributes and data, as they weigh on the bus. */
-function sizeBytes(event: CloudEvent): number {
-  let size = event.data?.bytes.length ?? 0;
-  for (const [name, value] of event.attributes) size += name.length + String(value).length;
-  return size;
+  return events
+    .map((event, index) => eventSizeViolation(event, { maxEventBytes, pointer: isBatch ? `/${index}` : '' }))
+    .filter((violation) => violation !== undefined);
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   busVariables,
+  eventVariables,
   integerVariable,
   listVariable,
   publicVariables,
@@ -11,6 +12,7 @@ import {
 export const configSchema = z.object({
   ...serviceVariables,
   ...busVariables,
+  ...eventVariables,
   ...publicVariables,
   POSTHASTE_ADMIN_TOKEN: secret(z.string().min(16, 'must have at least 16 characters')).describe(
     'Operator token; may publish for a tenant with the header Posthaste-Tenant.',
@@ -20,9 +22,6 @@ export const configSchema = z.object({
     .describe(
       'Senders that the OPTIONS handshake of /publish consents to when it carries no credential: DNS names, or * for all. With one, the policy of its tenant counts.',
     ),
-  POSTHASTE_EVENT_MAX_BYTES: integerVariable(65_536, 8_388_608)
-    .default(1_048_576)
-    .describe('Largest event, attributes and data together; 413 above it. At least 64 KiB (CE-12).'),
   POSTHASTE_PUBLISH_BODY_MAX_BYTES: integerVariable(65_536, 67_108_864)
     .default(8_388_608)
     .describe('Largest body of one publish request; bounds a batch.'),

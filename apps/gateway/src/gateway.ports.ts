@@ -3,6 +3,9 @@ import type { Acceptance, PublishRequest } from './accept-events.ts';
 
 export const PUBLISH_PORTS = Symbol('PUBLISH_PORTS');
 
+/** `unavailable`: the events could not be stored, or not all of them. */
+export type PublishResult = Acceptance['kind'] | 'unavailable';
+
 /** What the publish controller asks of the process that it runs in. */
 export interface PublishPorts {
   authenticate: Authenticate;
@@ -16,5 +19,5 @@ export interface PublishPorts {
   /** Which expected fault of the bus an error is; undefined for anything else. */
   faultOf(error: unknown): 'bus_unavailable' | 'too_large_for_bus' | undefined;
   /** Starts measuring a request; call the result with what became of it. */
-  startTimer(): (result: Acceptance['kind']) => void;
+  startTimer(): (result: PublishResult) => void;
 }

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { requireScope } from '#platform/authenticate';
 import { ProblemError, unavailable, type Problem } from '#platform/problem';
 import type { AcceptedEvent, Acceptance } from './accept-events.ts';
-import { PUBLISH_PORTS, type PublishPorts } from './gateway.ports.ts';
+import { PUBLISH_PORTS, type PublishPorts, type PublishResult } from './gateway.ports.ts';
 import { requestCredential } from './request-credential.ts';
 
 /** `POST /publish`: the CloudEvents HTTP binding in all three modes (HB-1, HB-2). */
@@ -25,14 +25,12 @@ export class PublishController {
     const tenant = requireScope(await this.#ports.authenticate(headers), 'publish');
     if (this.#ports.isSaturated()) throw new ProblemError(SATURATED);
     const traceparent = request.headers['traceparent'];
-    const stop = this.#ports.startTimer();
-    const acceptance = await this.#accept({
+    const acceptance = await this.#measured({
       tenant,
       headers: rawHeaderPairs(request.raw.rawHeaders),
       body: request.body instanceof Uint8Array ? request.body : new Uint8Array(),
       ...(typeof traceparent === 'string' ? { traceparent } : {}),
     });
-    stop(acceptance.kind);
     if (isInUrl) reply.header('cache-control', 'private');
     if (acceptance.kind === 'accepted') return { events: acceptance.events };
     throw new ProblemError(problemOf(acceptance));
@@ -51,6 +49,19 @@ export class PublishController {
       .code(200)
       .headers({ allow: 'POST, OPTIONS', ...Object.fromEntries(consent) })
       .send();
+  }
+
+  /** What throws is measured as well: an outage of the bus has to be seen in the latency. */
+  async #measured(request: Parameters<PublishPorts['acceptEvents']>[0]): Promise<Acceptance> {
+    const stop = this.#ports.startTimer();
+    let result: PublishResult = 'unavailable';
+    try {
+      const acceptance = await this.#accept(request);
+      result = acceptance.kind;
+      return acceptance;
+    } finally {
+      stop(result);
+    }
   }
 
   async #accept(request: Parameters<PublishPorts['acceptEvents']>[0]): Promise<Acceptance> {

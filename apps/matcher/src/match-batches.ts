@@ -3,7 +3,8 @@ import { headerPairs } from '#bus/header-pairs';
 import { parseNatsMessage } from '#core/event/nats-binding';
 import type { TenantId } from '#core/ids';
 import type { Logger } from '#platform/logger';
-import type { MatchPorts, MatchResult, StoredEvent } from './match-events.ts';
+import type { MatchPorts, MatchResult } from './match-events.ts';
+import type { StoredEvent } from './stored-event.ts';
 
 /** Pause before a batch that could not be matched is tried again, for example while NATS elects a leader. */
 const RETRY_DELAY_MS = 500;

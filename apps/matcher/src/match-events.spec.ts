@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
+import { MessageTooLarge, PublishRefused } from '#bus/bus-errors';
 import type { CloudEvent } from '#core/event/cloud-event';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { EventMatched } from '#contracts/bus/facts';
-import { makeMatchEvent, type MatchLimits, type MatchPorts, type StoredEvent } from './match-events.ts';
+import { makeMatchEvent, type MatchLimits, type MatchPorts } from './match-events.ts';
+import type { StoredEvent } from './stored-event.ts';
 
 const acme = 'acme' as TenantId;
 
@@ -52,7 +54,7 @@ function recorder(matches: SubscriptionId[], overrides: Partial<MatchPorts> = {}
     now: () => 2000,
     ...overrides,
   };
-  return { tasks, facts, rejected, matchEvent: makeMatchEvent(ports) };
+  return { tasks, facts, rejected, matchEvent: makeMatchEvent(ports, { maxEventBytes: 65_536 }) };
 }
 
 describe('matching an event', () => {
@@ -116,6 +118,33 @@ describe('matching an event', () => {
     const { rejected, matchEvent } = recorder(subscriptions(1));
     expect(await matchEvent(stored({ tenant: 'nobody' as TenantId }))).toEqual({ kind: 'rejected' });
     expect(rejected).toEqual(['tenant-unknown']);
+  });
+
+  test('it sets aside an event that is larger than the gateway would accept, however it came (CE-12)', async () => {
+    const { tasks, rejected, matchEvent } = recorder(subscriptions(1));
+    expect(await matchEvent(stored({ parsed: { ok: true, event: event(65_536) } }))).toEqual({ kind: 'rejected' });
+    expect(rejected).toEqual(['CE-12']);
+    expect(tasks).toEqual([]);
+  });
+
+  test.each([
+    [new MessageTooLarge('2 MB for journal.acme.matched'), 'CE-12'],
+    [new PublishRefused('a header has a line break'), 'not-storable'],
+  ])('it sets aside an event of which the bus refuses what follows: %s', async (error, rule) => {
+    const { rejected, matchEvent } = recorder(subscriptions(1), { publishMatched: () => Promise.reject(error) });
+    expect(await matchEvent(stored())).toEqual({ kind: 'rejected' });
+    expect(rejected).toEqual([rule]);
+  });
+
+  test('it writes a small entry about whatever large thing is wrong', async () => {
+    const entries: unknown[] = [];
+    const { matchEvent } = recorder([], { publishRejected: (entry) => Promise.resolve(void entries.push(entry)) });
+    const large = '\u0001'.repeat(100_000);
+    const violations = Array.from({ length: 10_000 }, () => ({ rule: 'CE-6', pointer: large, detail: large }));
+    await matchEvent(stored({ subject: large, parsed: { ok: false, violations } }));
+    await matchEvent(stored({ tenant: 'a'.repeat(4000) as TenantId }));
+    expect(entries).toMatchObject([{ eventSeq: 42 }, { tenant: 'a'.repeat(64) }]);
+    for (const entry of entries) expect(JSON.stringify(entry).length).toBeLessThan(110_000);
   });
 
   test('it tells nothing when a task can not be stored, so that the event is matched again', async () => {

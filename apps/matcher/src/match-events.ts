@@ -1,18 +1,12 @@
-import { attributeOf, type CloudEvent, type ParsedEvent } from '#core/event/cloud-event';
+import { MessageTooLarge, PublishRefused } from '#bus/bus-errors';
+import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
+import { eventSizeViolation } from '#core/event/event-size';
 import { deliveryIdInput, makeDeliveryId, type DeliveryId, type SubscriptionId, type TenantId } from '#core/ids';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { encodeDeliveryTask, travelsInline } from '#contracts/bus/delivery-task-codec';
-import { MATCHES_PER_FACT, type DeadLetter, type EventMatched } from '#contracts/bus/facts';
-
-/** An event as EVENTS keeps it. */
-export interface StoredEvent {
-  readonly tenant: TenantId;
-  readonly subject: string;
-  readonly seq: number;
-  readonly acceptedAtMs: number;
-  readonly parsed: ParsedEvent;
-  readonly traceparent?: string;
-}
+import { MATCHES_PER_FACT, type EventMatched } from '#contracts/bus/facts';
+import { rejectedEntry, type RejectedEntry, type Violation } from './rejected-entry.ts';
+import type { StoredEvent } from './stored-event.ts';
 
 /** What the matcher needs from outside. Every publish resolves when JetStream has stored the message. */
 export interface MatchPorts {
@@ -26,7 +20,7 @@ export interface MatchPorts {
   count(subscription: SubscriptionId, delivery: DeliveryId): Promise<number>;
   publishTask(task: DeliveryTask, payload: Uint8Array): Promise<void>;
   publishMatched(fact: EventMatched, part: number): Promise<void>;
-  publishRejected(entry: Extract<DeadLetter, { kind: 'rejected' }>): Promise<void>;
+  publishRejected(entry: RejectedEntry): Promise<void>;
   sha256(text: string): Uint8Array;
   now(): number;
 }
@@ -47,22 +41,35 @@ export type MatchResult = { readonly kind: 'matched'; readonly count: number } |
  *
  * Call {@link MatchPorts.catchUp} once per pulled batch before the first event of it.
  */
-export function makeMatchEvent(ports: MatchPorts) {
+export function makeMatchEvent(ports: MatchPorts, { maxEventBytes }: { maxEventBytes: number }) {
   return async function matchEvent(stored: StoredEvent): Promise<MatchResult> {
     const { tenant, parsed } = stored;
     if (!ports.isKnownTenant(tenant)) return reject(stored, [unknownTenant(stored)]);
     if (!parsed.ok) return reject(stored, parsed.violations);
+    const tooLarge = eventSizeViolation(parsed.event, { maxEventBytes });
+    if (tooLarge !== undefined) return reject(stored, [tooLarge]);
+    try {
+      return await fanOut(stored, parsed.event);
+    } catch (error) {
+      const hopeless = hopelessViolation(error);
+      if (hopeless === undefined) throw error;
+      return reject(stored, [hopeless]);
+    }
+  };
+
+  async function fanOut(stored: StoredEvent, event: CloudEvent): Promise<MatchResult> {
+    const { tenant } = stored;
     const matches = await withinLimits(
       stored,
-      ports.match(tenant, parsed.event).map((subscription) => ({
+      ports.match(tenant, event).map((subscription) => ({
         subscription,
-        delivery: deliveryId(tenant, parsed.event, subscription),
+        delivery: deliveryId(tenant, event, subscription),
       })),
     );
-    await publishTasks(stored, parsed.event, matches);
-    await publishFacts(stored, parsed.event, matches);
+    await publishTasks(stored, event, matches);
+    await publishFacts(stored, event, matches);
     return { kind: 'matched', count: matches.length };
-  };
+  }
 
   async function withinLimits(stored: StoredEvent, matches: readonly Match[]): Promise<readonly Match[]> {
     const limits = matches.map(({ subscription }) => ports.limitsOf(subscription));
@@ -121,21 +128,26 @@ export function makeMatchEvent(ports: MatchPorts) {
   }
 
   async function reject(stored: StoredEvent, violations: readonly Violation[]): Promise<MatchResult> {
-    await ports.publishRejected({
-      kind: 'rejected',
-      tenant: stored.tenant,
-      subject: stored.subject,
-      eventSeq: stored.seq,
-      acceptedAtMs: stored.acceptedAtMs,
-      violations,
-      atMs: ports.now(),
-    });
+    await ports.publishRejected(rejectedEntry(stored, violations, ports.now()));
     return { kind: 'rejected' };
   }
 }
 
 type Match = EventMatched['matches'][number];
-type Violation = Extract<DeadLetter, { kind: 'rejected' }>['violations'][number];
+
+/** What no redelivery can change. Without this the event would come back for ever; deliveries made before stay. */
+function hopelessViolation(error: unknown): Violation | undefined {
+  if (error instanceof MessageTooLarge) {
+    const detail = `What follows from the event is larger than a message of the NATS server may be: ${error.message}.`;
+    return { rule: 'CE-12', pointer: '', detail };
+  }
+  if (!(error instanceof PublishRefused)) return undefined;
+  return {
+    rule: 'not-storable',
+    pointer: '',
+    detail: `The NATS server refuses what follows from it: ${error.message}.`,
+  };
+}
 
 function unknownTenant({ tenant, subject }: StoredEvent): Violation {
   return {

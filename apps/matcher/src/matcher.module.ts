@@ -56,7 +56,7 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
     const { topology } = this.#bus;
     const matchBatch = makeMatchBatch({
       catchUp: () => this.#snapshot.catchUp(),
-      matchEvent: makeMatchEvent(this.#ports()),
+      matchEvent: makeMatchEvent(this.#ports(), { maxEventBytes: this.#config.POSTHASTE_EVENT_MAX_BYTES }),
       tenantOfSubject: (subject) => topology.tenantOfEventSubject(subject),
       observe: (result) => {
         this.#matched.inc({ result: labelOf(result) });

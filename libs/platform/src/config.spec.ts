@@ -2,12 +2,15 @@ import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import {
   booleanVariable,
+  busVariables,
   ConfigError,
   describeConfig,
   integerVariable,
   listVariable,
   loadConfig,
   secret,
+  sinkVariables,
+  storeVariables,
 } from './config.ts';
 
 const schema = z.object({
@@ -46,5 +49,65 @@ describe('the configuration of a service', () => {
     expect(printed).toContain('"PORT":"8080"');
     expect(printed).not.toContain('a token of 16 ch');
     expect(printed).not.toContain('hush');
+  });
+});
+
+describe('the variables that services share', () => {
+  const shared = z.object({ ...busVariables, ...storeVariables, ...sinkVariables });
+  const problems = (env: Record<string, string>): readonly string[] => {
+    try {
+      loadConfig(shared, env);
+      return [];
+    } catch (error) {
+      return error instanceof ConfigError ? error.problems : [String(error)];
+    }
+  };
+
+  test('they are all checked when they are read, and every problem is told', () => {
+    const told = problems({
+      POSTHASTE_SINK_ALLOW: '10.0.0.0/8, 10.0.0.0/33, example.com',
+      POSTHASTE_DEPLOYMENT: '-blue',
+      POSTHASTE_STREAM_REPLICAS: '2',
+      POSTHASTE_NATS_URL: 'http://127.0.0.1:4222',
+      POSTHASTE_DATABASE_URL: 'mysql://user:hush@127.0.0.1/x',
+    });
+    expect(told.map((line) => line.slice(0, line.indexOf(':'))).toSorted((a, b) => a.localeCompare(b))).toEqual([
+      'POSTHASTE_DATABASE_URL',
+      'POSTHASTE_DEPLOYMENT',
+      'POSTHASTE_NATS_URL',
+      'POSTHASTE_SINK_ALLOW',
+      'POSTHASTE_SINK_ALLOW',
+      'POSTHASTE_STREAM_REPLICAS',
+    ]);
+    expect(told.join()).toContain('"10.0.0.0/33"');
+    expect(told.join()).not.toContain('hush');
+  });
+
+  test.each([
+    ['POSTHASTE_SINK_ALLOW', '127.0.0.0/8,::1/128, ::ffff:10.0.0.0/104 ,192.0.2.1,fd00::/8'],
+    ['POSTHASTE_DEPLOYMENT', '2-blue'],
+    ['POSTHASTE_STREAM_REPLICAS', '3'],
+    ['POSTHASTE_NATS_URL', 'nats://user:p%40ss@a.example:4222, tls://token@[::1]:4222/,localhost:4222,c.example'],
+    ['POSTHASTE_DATABASE_URL', 'postgres://user:hush@a.example:5432/posthaste?sslmode=require'],
+    ['POSTHASTE_DATABASE_URL', 'postgresql:///posthaste?host=/run/postgresql'],
+  ])('%s takes %s', (name, value) => {
+    expect(problems({ [name]: value })).toEqual([]);
+  });
+
+  test.each([
+    ['POSTHASTE_SINK_ALLOW', '10.0.0.0/'],
+    ['POSTHASTE_SINK_ALLOW', 'fe80::1%eth0/64'],
+    ['POSTHASTE_SINK_ALLOW', '::/129'],
+    ['POSTHASTE_SINK_ALLOW', '10.0.0.0/8/8'],
+    ['POSTHASTE_DEPLOYMENT', 'retry'],
+    ['POSTHASTE_DEPLOYMENT', 'Blue'],
+    ['POSTHASTE_STREAM_REPLICAS', 'three'],
+    ['POSTHASTE_NATS_URL', 'nats://'],
+    ['POSTHASTE_NATS_URL', 'nats://a:4222,,nats://b:4222'],
+    ['POSTHASTE_NATS_URL', 'wss://a.example'],
+    ['POSTHASTE_NATS_URL', 'a.example:99999'],
+    ['POSTHASTE_DATABASE_URL', '127.0.0.1:5432'],
+  ])('%s refuses %s', (name, value) => {
+    expect(problems({ [name]: value })).toHaveLength(1);
   });
 });

@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { SUBJECT_ROOTS } from '#contracts/bus/subject-roots';
+import { isCidr } from './is-cidr.ts';
+import { isNatsServer } from './is-nats-server.ts';
 
 /** Marks a variable whose value is never printed: `secret(z.string())`. */
 export function secret<Schema extends z.ZodType>(schema: Schema): Schema {
@@ -91,17 +94,31 @@ export const serviceVariables = {
     .describe('Least severity that is logged.'),
 };
 
+/** Neither tells the value when it is wrong: there may be a password in it. */
+export const natsServersVariable = z
+  .string()
+  .refine(
+    (text) => text.split(',').every((server) => isNatsServer(server.trim())),
+    'must be nats:// or tls:// URLs, or host:port, comma-separated',
+  );
+export const databaseUrlVariable = z.string().regex(/^postgres(?:ql)?:\/\/./, 'must be a postgresql:// URL');
+
 /** How a service reaches JetStream. */
 export const busVariables = {
-  POSTHASTE_NATS_URL: secret(z.string().default('nats://127.0.0.1:4222')).describe(
+  POSTHASTE_NATS_URL: secret(natsServersVariable.default('nats://127.0.0.1:4222')).describe(
     'NATS servers, comma-separated. Credentials may stand in the URL.',
   ),
   POSTHASTE_DEPLOYMENT: z
     .string()
-    .regex(/^[a-z0-9-]{0,32}$/, 'must be at most 32 of a-z, 0-9 and -')
+    .regex(/^(?:[a-z0-9][a-z0-9-]{0,31})?$/, 'must be at most 32 of a-z, 0-9 and -, the first one a letter or digit')
+    .refine((name) => !SUBJECT_ROOTS.includes(name), `must be none of ${SUBJECT_ROOTS.join(', ')}`)
     .default('')
     .describe('Prefix of all streams and subjects, so that several installations can share a NATS cluster.'),
-  POSTHASTE_STREAM_REPLICAS: integerVariable(1, 5).default(1).describe('Replicas of every stream; 3 in a cluster.'),
+  POSTHASTE_STREAM_REPLICAS: z
+    .enum(['1', '3', '5'], 'must be 1, 3 or 5')
+    .transform(Number)
+    .default(1)
+    .describe('Replicas of every stream; 3 in a cluster.'),
   POSTHASTE_EVENT_RETENTION_SECONDS: integerVariable(90_000, 31_536_000)
     .default(604_800)
     .describe('How long EVENTS keeps an event (7 days); never under the delivery horizon.'),
@@ -113,16 +130,30 @@ export const busVariables = {
     .describe('How long the work of a process that was killed waits before another one takes it over.'),
 };
 
+/** What counts as an event; the gateway refuses others, the matcher sets aside what came past it. */
+export const eventVariables = {
+  POSTHASTE_EVENT_MAX_BYTES: integerVariable(65_536, 8_388_608)
+    .default(1_048_576)
+    .describe(
+      'Largest event, attributes (at most 256 KiB) and data together; above it 413, or a rejected entry for an event that came over NATS. At least 64 KiB (CE-12).',
+    ),
+};
+
 /** How a service reaches the read side. */
 export const storeVariables = {
-  POSTHASTE_DATABASE_URL: secret(z.string().default('postgresql://posthaste@127.0.0.1:5432/posthaste')).describe(
-    'PostgreSQL (15 or newer).',
-  ),
+  POSTHASTE_DATABASE_URL: secret(
+    databaseUrlVariable.default('postgresql://posthaste@127.0.0.1:5432/posthaste'),
+  ).describe('PostgreSQL (15 or newer).'),
 };
 
 /** What is allowed as a sink, beyond https to public addresses. */
 export const sinkVariables = {
   POSTHASTE_SINK_ALLOW: listVariable
+    .superRefine((items, context) => {
+      for (const item of items.filter((text) => !isCidr(text))) {
+        context.addIssue({ code: 'custom', message: `"${item}" is not a CIDR such as 10.1.0.0/16 or fd00::/8` });
+      }
+    })
     .default([])
     .describe('CIDRs exempt from the private-address guard, comma-separated, for example 10.1.0.0/16.'),
   POSTHASTE_SINK_HTTP: booleanVariable.default(false).describe('true permits http:// sinks.'),

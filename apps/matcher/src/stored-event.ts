@@ -1,0 +1,12 @@
+import type { ParsedEvent } from '#core/event/cloud-event';
+import type { TenantId } from '#core/ids';
+
+/** An event as EVENTS keeps it. */
+export interface StoredEvent {
+  readonly tenant: TenantId;
+  readonly subject: string;
+  readonly seq: number;
+  readonly acceptedAtMs: number;
+  readonly parsed: ParsedEvent;
+  readonly traceparent?: string;
+}
