@@ -1,16 +1,5 @@
-import { startService } from '#platform/bootstrap';
-import { describeConfig, loadConfig } from '#platform/config';
-import { makeLogger } from '#platform/logger';
-import { exitWithError, runService } from '#platform/run';
+import { runMain } from '#platform/run-main';
 import { configSchema } from './config.ts';
 import { JanitorModule } from './janitor.module.ts';
 
-const name = 'janitor';
-const logger = makeLogger({ name, level: process.env['POSTHASTE_LOG_LEVEL'] ?? 'info' });
-try {
-  const config = loadConfig(configSchema, process.env);
-  logger.info({ config: describeConfig(configSchema, config) }, 'starting');
-  await runService(logger, () => startService({ name, config, logger, modules: [JanitorModule] }));
-} catch (error) {
-  exitWithError(logger, error);
-}
+await runMain({ name: 'janitor', configSchema, env: process.env, compose: () => ({ modules: [JanitorModule] }) });

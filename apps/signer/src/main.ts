@@ -1,19 +1,14 @@
 import { BusModule } from '#bus/bus.module';
-import { startService } from '#platform/bootstrap';
-import { describeConfig, loadConfig } from '#platform/config';
-import { makeLogger } from '#platform/logger';
-import { exitWithError, runService } from '#platform/run';
+import { runMain } from '#platform/run-main';
 import { configSchema } from './config.ts';
 import { SignerModule } from './signer.module.ts';
 
 const name = 'signer';
-const logger = makeLogger({ name, level: process.env['POSTHASTE_LOG_LEVEL'] ?? 'info' });
-try {
-  const config = loadConfig(configSchema, process.env);
-  logger.info({ config: describeConfig(configSchema, config) }, 'starting');
-  await runService(logger, () =>
-    startService({ name, config, logger, modules: [BusModule.forRoot({ name, config }), SignerModule] }),
-  );
-} catch (error) {
-  exitWithError(logger, error);
-}
+await runMain({
+  name,
+  configSchema,
+  env: process.env,
+  compose: (config) => ({
+    modules: [BusModule.forRoot({ name, config }), SignerModule],
+  }),
+});

@@ -19,13 +19,23 @@ const REDACTED = [
 /**
  * JSON lines on standard error, so that standard output stays free for what a command has to say.
  *
- * @param level one of pino's levels, default `info`
+ * @param level one of pino's levels, default `info`; also for one that pino does not have, so that the configuration's own
+ * check can say what is wrong with it
  */
 export function makeLogger({ name, level = 'info' }: { name: string; level?: string }): Logger {
   return pino(
-    { name, level, base: { service: name }, redact: { paths: REDACTED, censor: '[redacted]' } },
+    {
+      name,
+      level: isLevel(level) ? level : 'info',
+      base: { service: name },
+      redact: { paths: REDACTED, censor: '[redacted]' },
+    },
     pino.destination({ dest: 2, sync: false }),
   );
+}
+
+function isLevel(level: string): boolean {
+  return level === 'silent' || level in pino.levels.values;
 }
 
 /** Nest's own lines: its start-up diary at debug level, warnings and errors as they are. */
