@@ -448,6 +448,7 @@ describe('subscriptions', () => {
       '/protocol',
       '/types/0',
       '/filters/0/regex',
+      '/sink',
     ]);
     const private_ = await call('POST', '/v1/subscriptions', key, { body: { ...minimal, sink: 'https://10.0.0.1/' } });
     expect(private_.json<ProblemBody>().errors?.[0]).toMatchObject({
