@@ -32,6 +32,18 @@ async function paste(welcome: string): Promise<unknown[]> {
   return answers;
 }
 
+function lookUpLine(welcome: string): string {
+  return welcome.split('\n').findLast((line) => line.includes('curl ')) ?? '';
+}
+
+/** Pastes a look-up again until it shows one delivery like this: a cold or busy machine needs more than the line's second. */
+async function untilLookedUp(line: string, delivery: object): Promise<void> {
+  await eventually(async () => {
+    expect(JSON.parse((await run('sh', ['-c', line])).stdout)).toMatchObject({ data: [delivery] });
+    return true;
+  });
+}
+
 async function isReady(): Promise<boolean> {
   return fetch(`${place.url}/readyz`).then(
     (answer) => answer.ok,
@@ -56,10 +68,10 @@ describe('npm start', () => {
   test('prints lines that work when pasted, drains on SIGTERM, and goes on with the same data', async () => {
     const first = place.launch('main');
     const welcome = await untilWelcome(first);
-    const [subscription, published, lookedUp] = await paste(welcome);
+    const [subscription, published] = await paste(welcome);
     expect(subscription).toMatchObject({ id: expect.stringMatching(/^sub_/), sink: `${place.url}/inbox/hello` });
     expect(published).toMatchObject({ events: [{ duplicate: false }] });
-    expect(lookedUp).toMatchObject({ data: [{ state: 'delivered', attemptCount: 1, lastStatus: 204 }] });
+    await untilLookedUp(lookUpLine(welcome), { state: 'delivered', attemptCount: 1, lastStatus: 204 });
     expect(await helloInbox()).toMatchObject([{ verified: true, event: { type: 'com.example.hello' } }]);
     expect(await isReady()).toBe(true);
 
@@ -91,9 +103,7 @@ describe('npm start', () => {
     const welcome = await untilWelcome(second);
     const now = await place.processes();
     expect(now.filter((pid) => left.includes(pid))).toEqual([]);
-    const [, , lookUp = ''] = welcome.split('\n').filter((line) => line.includes('curl '));
-    const all = lookUp.replace(/\?event=[^']*/, '');
-    expect(JSON.parse((await run('sh', ['-c', all])).stdout)).toMatchObject({ data: [{ state: 'delivered' }] });
+    await untilLookedUp(lookUpLine(welcome).replace(/\?event=[^']*/, ''), { state: 'delivered' });
     second.kill('SIGTERM');
     expect(await second.exited).toBe(0);
     expect(await place.processes()).toEqual([]);

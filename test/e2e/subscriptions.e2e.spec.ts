@@ -149,8 +149,12 @@ describe('a subscription with limits', () => {
       },
       { deadlineMs: 30_000 },
     );
-    const deliveries = await client.list<DeliveryView>(`/v1/deliveries?subscription=${id}&limit=250`);
-    expect(new Set(deliveries.map(({ id: delivery }) => delivery)).size).toBe(150);
+    // The row of a delivery comes a moment after the sink has it.
+    await eventually(async () => {
+      const deliveries = await client.list<DeliveryView>(`/v1/deliveries?subscription=${id}&limit=250`);
+      return new Set(deliveries.map(({ id: delivery }) => delivery)).size === 150;
+    });
+    expect(new Set(idsAt(sink)).size).toBe(150);
   });
 
   test('gets nothing that was accepted after its end, with or without a registry', async () => {
