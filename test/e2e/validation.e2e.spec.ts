@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { eventually } from '#testkit/eventually';
+import { HANDSHAKE_ROWS, HANDSHAKE_STATUSES } from '#testkit/handshake-vectors';
 import { headerOf, type Received, type Sink, type SinkAnswer, type SinkOptions } from '#testkit/sink-server';
 import { callApi, type Answer, type CreatedSubscription, type TenantClient } from '#testkit/tenant-client';
 import { startStage, type Stage } from './stage.ts';
@@ -180,36 +180,15 @@ const verify = ({ id }: CreatedSubscription): Promise<Answer> => client.call('PO
 const bodyOf = ({ body }: Received) =>
   JSON.parse(new TextDecoder().decode(body)) as { type: string; source: string; subject?: string; data: object };
 
-interface Row {
-  readonly name: string;
-  readonly request: { readonly rate?: number; readonly callback?: boolean };
-  readonly response: { readonly status: number; readonly headers: Record<string, string> };
-  readonly outcome: string;
-  readonly ratePerMinute?: number | null;
-}
-
-const vectors = JSON.parse(
-  readFileSync(new URL('../vectors/webhook-handshake-and-delivery.json', import.meta.url), 'utf8'),
-) as { readonly validation: readonly Row[] };
-
-const STATUSES: Readonly<Record<string, string>> = {
-  granted: 'granted',
-  'granted at requested rate or refused (policy; target violated a MUST)': 'granted',
-  denied: 'denied',
-  'invalid rate': 'denied',
-  'pending-callback': 'pending',
-  'not-granted': 'unsupported',
-};
-
 describe('a sink that is asked, and sent to meanwhile', () => {
-  test.each(vectors.validation.map((row) => [row.name, row] as const))('answers: %s', async (_name, row) => {
+  test.each(HANDSHAKE_ROWS.map((row) => [row.name, row] as const))('answers: %s', async (_name, row) => {
     const callback = row.request.callback === true ? 'always' : 'never';
     const { rate } = row.request;
     const { sink, subscription, type } = await subscribe(
       { mode: 'optional', callback, ...(rate === undefined ? {} : { requestedRate: rate }) },
       { handshake: () => row.response },
     );
-    const status = STATUSES[row.outcome] ?? '';
+    const status = HANDSHAKE_STATUSES[row.outcome] ?? '';
     const { state, validation } = await validated(subscription, status);
     expect(state).toBe('active');
     if (status === 'granted') {

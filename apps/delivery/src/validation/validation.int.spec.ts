@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -21,6 +20,7 @@ import { randomBytes, sha256Hex } from '#platform/digest';
 import { makeMetrics } from '#platform/metrics';
 import { aSpec } from '#testkit/a-subscription';
 import { eventually } from '#testkit/eventually';
+import { HANDSHAKE_ROWS, HANDSHAKE_STATUSES } from '#testkit/handshake-vectors';
 import { startNats, type TestNats } from '#testkit/nats';
 import { headerOf, startSink, type Sink, type SinkAnswer } from '#testkit/sink-server';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
@@ -103,29 +103,8 @@ function answerTo({ subscription }: ValidationAsk): Promise<ValidationAnswer> {
   return eventually(() => told.find((one) => one.subscription === subscription));
 }
 
-interface Row {
-  readonly name: string;
-  readonly request: { readonly rate?: number; readonly callback?: boolean };
-  readonly response: { readonly status: number; readonly headers: Record<string, string> };
-  readonly outcome: string;
-  readonly ratePerMinute?: number | null;
-}
-
-const vectors = JSON.parse(
-  readFileSync(new URL('../../../../test/vectors/webhook-handshake-and-delivery.json', import.meta.url), 'utf8'),
-) as { readonly validation: readonly Row[] };
-
-const RESULTS: Readonly<Record<string, string>> = {
-  granted: 'granted',
-  'granted at requested rate or refused (policy; target violated a MUST)': 'granted',
-  denied: 'denied',
-  'invalid rate': 'denied',
-  'pending-callback': 'pending',
-  'not-granted': 'unsupported',
-};
-
 describe('a sink over HTTPS', () => {
-  test.each(vectors.validation.map((row) => [row.name, row] as const))('answers: %s', async (_name, row) => {
+  test.each(HANDSHAKE_ROWS.map((row) => [row.name, row] as const))('answers: %s', async (_name, row) => {
     sink.handshakeWith(() => row.response);
     const before = sink.handshakes.length;
     const ask = await request({
@@ -133,7 +112,11 @@ describe('a sink over HTTPS', () => {
       ...(row.request.rate === undefined ? {} : { requestedRate: row.request.rate }),
     });
     const answer = await answerTo(ask);
-    expect(answer).toMatchObject({ codeHash: sha256Hex(ask.code), result: RESULTS[row.outcome], via: 'options' });
+    expect(answer).toMatchObject({
+      codeHash: sha256Hex(ask.code),
+      result: HANDSHAKE_STATUSES[row.outcome],
+      via: 'options',
+    });
     if (answer.result === 'granted') {
       expect(answer.allowedRate).toBe(row.ratePerMinute === null ? '*' : (row.ratePerMinute ?? row.request.rate));
     }
