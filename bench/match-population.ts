@@ -1,7 +1,7 @@
 import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { CloudEvent } from '#core/event/cloud-event';
 import type { SubscriptionId, TenantId } from '#core/ids';
-import { NO_VALIDATION } from '#core/registry/current-spec';
+import { ENGINE_DEFAULTS, NO_VALIDATION } from '#core/registry/current-spec';
 import type { Subscription, SubscriptionSpec } from '#core/registry/subscription';
 
 export const BENCH_TENANT = 'bench' as TenantId;
@@ -91,6 +91,7 @@ function aSubscription(number: number, interest: Interest): Subscription {
         signature: { profile: 'standard-webhooks' },
         retry: DEFAULT_RETRY_POLICY,
         validation: NO_VALIDATION,
+        ...ENGINE_DEFAULTS,
       },
     },
     state: 'active',

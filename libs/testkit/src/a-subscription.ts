@@ -1,6 +1,6 @@
 import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { SubscriptionId, TenantId } from '#core/ids';
-import { NO_VALIDATION } from '#core/registry/current-spec';
+import { ENGINE_DEFAULTS, NO_VALIDATION } from '#core/registry/current-spec';
 import type { Subscription, SubscriptionSpec } from '#core/registry/subscription';
 
 type HttpSpec = Extract<SubscriptionSpec, { protocol: 'HTTP' }>;
@@ -21,6 +21,7 @@ export function aSpec({ config, ...traits }: SpecTraits = {}): HttpSpec {
       signature: { profile: 'standard-webhooks' },
       retry: DEFAULT_RETRY_POLICY,
       validation: NO_VALIDATION,
+      ...ENGINE_DEFAULTS,
       ...config,
     },
   };

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
-import { DEFAULT_VALIDATION, NO_VALIDATION } from '#core/registry/current-spec';
+import { DEFAULT_CIRCUIT_POLICY } from '#core/lane/circuit-policy';
+import { DEFAULT_VALIDATION, ENGINE_DEFAULTS, NO_VALIDATION } from '#core/registry/current-spec';
 import { parseSubscriptionBody } from './subscription-body.ts';
 
 interface RequestCase {
@@ -28,6 +29,16 @@ function detailsOf(body: unknown): string {
   return parsed.ok ? '' : parsed.violations.map(({ detail }) => detail).join('\n');
 }
 
+function configOf(config: unknown): unknown {
+  const parsed = parseSubscriptionBody({ ...minimal, config });
+  return parsed.ok ? parsed.value.spec.config : parsed;
+}
+
+function retryOf(retry: unknown): unknown {
+  const parsed = parseSubscriptionBody({ ...minimal, config: { retry } });
+  return parsed.ok ? parsed.value.spec.config.retry : parsed;
+}
+
 describe('a subscription body', () => {
   test('takes every default (SA-11)', () => {
     expect(parseSubscriptionBody(minimal)).toEqual({
@@ -42,6 +53,7 @@ describe('a subscription body', () => {
             signature: { profile: 'standard-webhooks' },
             retry: DEFAULT_RETRY_POLICY,
             validation: DEFAULT_VALIDATION,
+            ...ENGINE_DEFAULTS,
           },
         },
       },
@@ -99,20 +111,52 @@ describe('a subscription body', () => {
     expect(parsed).toMatchObject({ ok: true, value: { spec: { protocolsettings: { method: 'POST', headers } } } });
   });
 
-  test('ends own delays with the last one, unless told otherwise', () => {
-    const policyOf = (retry: unknown) => {
-      const parsed = parseSubscriptionBody({ ...minimal, config: { retry } });
-      return parsed.ok ? parsed.value.spec.config.retry : parsed;
-    };
-    expect(policyOf({ delaysSeconds: [1, 2] })).toEqual({
-      ...DEFAULT_RETRY_POLICY,
-      delaysSeconds: [1, 2],
-      whenExhausted: 'stop',
+  test('ends own delays with the last one and gives them no floors, unless told otherwise', () => {
+    const own = { ...DEFAULT_RETRY_POLICY, delaysSeconds: [1, 2], whenExhausted: 'stop', floorsSeconds: {} };
+    expect(retryOf({ delaysSeconds: [1, 2] })).toEqual(own);
+    expect(retryOf({ delaysSeconds: [1, 2], floorsSeconds: { 503: 5 } })).toEqual({
+      ...own,
+      floorsSeconds: { 503: 5 },
     });
-    expect(policyOf({ delaysSeconds: [5], whenExhausted: 'repeat-last' })).toMatchObject({
+    expect(retryOf({ delaysSeconds: [5], whenExhausted: 'repeat-last' })).toMatchObject({
       whenExhausted: 'repeat-last',
     });
-    expect(policyOf({ jitter: 0 })).toEqual({ ...DEFAULT_RETRY_POLICY, jitter: 0 });
+    expect(retryOf({ jitter: 0 })).toEqual({ ...DEFAULT_RETRY_POLICY, jitter: 0 });
+    expect(retryOf({ floorsSeconds: {} })).toEqual({ ...DEFAULT_RETRY_POLICY, floorsSeconds: {} });
+  });
+
+  test('takes the default delays for the default schedule, even when they are spelled out', () => {
+    expect(retryOf({ delaysSeconds: DEFAULT_RETRY_POLICY.delaysSeconds })).toEqual(DEFAULT_RETRY_POLICY);
+  });
+
+  test('takes limits, floors and outcomes by status and by hundred (D8)', () => {
+    const wanted = {
+      maxAttempts: 4,
+      floorsSeconds: { 408: 10, '5xx': 86_400 },
+      outcomes: { 307: 'retry', 404: 'fail', 409: 'retry', 410: 'fail', '5xx': 'fail' },
+    };
+    expect(retryOf(wanted)).toEqual({ ...DEFAULT_RETRY_POLICY, ...wanted });
+    expect(retryOf({ outcomes: {} })).toEqual(DEFAULT_RETRY_POLICY);
+  });
+
+  test('takes how fast, how many at once, in which order and in how large parts', () => {
+    const wanted = {
+      rate: { requestsPerMinute: 60 },
+      maxInFlight: 256,
+      ordering: 'subscription',
+      onDeadLetter: 'block',
+      batch: { maxEvents: 1000, maxBytes: 1_048_576, maxWaitMs: 0 },
+      deadLetterSink: 'https://example.com/dead',
+    };
+    expect(configOf(wanted)).toMatchObject(wanted);
+    expect(configOf({ batch: {} })).toMatchObject({ batch: { maxEvents: 100, maxBytes: 262_144, maxWaitMs: 1000 } });
+    expect(configOf({ ordering: 'partitionkey', onDeadLetter: 'block' })).not.toHaveProperty('batch');
+  });
+
+  test('completes a circuit of which only a part is given', () => {
+    expect(configOf({ circuit: { consecutiveFailures: 3, failureRatio: 1 } })).toMatchObject({
+      circuit: { ...DEFAULT_CIRCUIT_POLICY, consecutiveFailures: 3, failureRatio: 1 },
+    });
   });
 
   test.each(vectors.create)('answers $status to the vector "$name"', ({ body, status }) => {
@@ -164,6 +208,102 @@ describe('a subscription body', () => {
         '/config/retry/deadlineSeconds',
         '/config/retry/jitter',
       ],
+    ],
+    [
+      'statuses that are none, or not to be changed',
+      {
+        ...minimal,
+        config: {
+          retry: {
+            maxAttempts: 1001,
+            floorsSeconds: { 200: 5, 600: 5, '1xx': 5, 404: 0 },
+            outcomes: { 200: 'fail', '2xx': 'fail', 429: 'fail', '40x': 'fail', 404: 'later', '6/~': 'fail' },
+          },
+        },
+      },
+      [
+        '/config/retry/maxAttempts',
+        '/config/retry/floorsSeconds/200',
+        '/config/retry/floorsSeconds/404',
+        '/config/retry/floorsSeconds/600',
+        '/config/retry/floorsSeconds/1xx',
+        '/config/retry/outcomes/200',
+        '/config/retry/outcomes/404',
+        '/config/retry/outcomes/429',
+        '/config/retry/outcomes/2xx',
+        '/config/retry/outcomes/40x',
+        '/config/retry/outcomes/6~1~0',
+      ],
+    ],
+    [
+      'floors and outcomes that are no objects',
+      { ...minimal, config: { retry: { floorsSeconds: [30], outcomes: 'fail' } } },
+      ['/config/retry/floorsSeconds', '/config/retry/outcomes'],
+    ],
+    [
+      'delivery settings out of range',
+      {
+        ...minimal,
+        config: {
+          rate: { requestsPerMinute: 0 },
+          maxInFlight: 257,
+          ordering: 'key',
+          onDeadLetter: 'stop',
+          deadLetterSink: 'mailto:a@example.com',
+        },
+      },
+      ['rate/requestsPerMinute', 'maxInFlight', 'ordering', 'onDeadLetter', 'deadLetterSink'].map(
+        (name) => `/config/${name}`,
+      ),
+    ],
+    ['a rate without a number', { ...minimal, config: { rate: {} } }, ['/config/rate/requestsPerMinute']],
+    ['a rate that is none', { ...minimal, config: { rate: 60 } }, ['/config/rate']],
+    [
+      'a circuit out of range, and members it does not have',
+      {
+        ...minimal,
+        config: {
+          circuit: {
+            consecutiveFailures: 0,
+            failureRatio: 0.01,
+            windowSeconds: 9,
+            minimumRequests: 100_001,
+            firstProbeSeconds: 1801,
+            longestProbeSeconds: 3601,
+            disableAfterSeconds: 3599,
+            threshold: 5,
+          },
+        },
+      },
+      [
+        'consecutiveFailures',
+        'failureRatio',
+        'windowSeconds',
+        'minimumRequests',
+        'firstProbeSeconds',
+        'longestProbeSeconds',
+        'disableAfterSeconds',
+        'threshold',
+      ].map((name) => `/config/circuit/${name}`),
+    ],
+    [
+      'a first probe that is later than the longest wait, the default one included',
+      { ...minimal, config: { circuit: { longestProbeSeconds: 5 } } },
+      ['/config/circuit/firstProbeSeconds'],
+    ],
+    [
+      'a batch out of range',
+      { ...minimal, config: { batch: { maxEvents: 1001, maxBytes: 1023, maxWaitMs: 60_001, max: 1 } } },
+      ['maxEvents', 'maxBytes', 'maxWaitMs', 'max'].map((name) => `/config/batch/${name}`),
+    ],
+    ['a batch in binary mode', { ...minimal, config: { contentMode: 'binary', batch: {} } }, ['/config/batch']],
+    ['a batch of several keys', { ...minimal, config: { ordering: 'partitionkey', batch: {} } }, ['/config/batch']],
+    ['a batch for NATS', { ...onNats, config: { batch: {} } }, ['/config/batch']],
+    ['to block where there is no order', { ...minimal, config: { onDeadLetter: 'block' } }, ['/config/onDeadLetter']],
+    [
+      'a dead letter sink with a user or a fragment',
+      { ...onNats, config: { deadLetterSink: 'https://u:p@example.com/' } },
+      ['/config/deadLetterSink'],
     ],
     ['no delays', { ...minimal, config: { retry: { delaysSeconds: [] } } }, ['/config/retry/delaysSeconds']],
     [
@@ -284,7 +424,8 @@ describe('a subscription body', () => {
 
   test('names what is known beside what is not', () => {
     expect(detailsOf({ ...minimal, config: { retries: 3 } })).toBe(
-      'This member is not known; known: contentMode, signature, retry, validation, expiresAt, maxEvents.',
+      'This member is not known; known: contentMode, signature, retry, validation, expiresAt, maxEvents, ' +
+        'rate, maxInFlight, ordering, onDeadLetter, circuit, batch, deadLetterSink.',
     );
     expect(detailsOf({ ...minimal, sinc: 1 })).toBe(
       'This member is not known; known: sink, protocol, protocolsettings, types, source, filters, sinkcredential, config.',
@@ -292,6 +433,19 @@ describe('a subscription body', () => {
     expect(detailsOf({ ...minimal, protocol: 'http' })).toContain(
       '"http" is not supported; supported: "HTTP" and "NATS"',
     );
+  });
+
+  test('says how to mend what does not go together', () => {
+    expect(detailsOf({ ...minimal, config: { onDeadLetter: 'block' } })).toContain('set "ordering"');
+    expect(detailsOf({ ...minimal, config: { contentMode: 'binary', batch: {} } })).toContain(
+      'set "contentMode" to "structured"',
+    );
+    expect(detailsOf({ ...minimal, config: { ordering: 'partitionkey', batch: {} } })).toContain('set "ordering" to');
+    expect(detailsOf({ ...minimal, config: { retry: { outcomes: { 429: 'fail' } } } })).toContain('pause');
+    expect(detailsOf({ ...minimal, config: { retry: { outcomes: { 204: 'fail' } } } })).toContain('from 300 to 599');
+    expect(detailsOf({ ...minimal, config: { retry: { floorsSeconds: [30] } } })).toContain('{"503": 60}');
+    const many = Object.fromEntries(Array.from({ length: 51 }, (_, i) => [430 + i, 'fail']));
+    expect(detailsOf({ ...minimal, config: { retry: { outcomes: many } } })).toContain('at most 50');
   });
 
   test('never repeats a secret in what it says', () => {

@@ -5,6 +5,8 @@ import { filtersMember } from './filters-member.ts';
 import { withoutAliases } from './member-aliases.ts';
 import { anySettings, httpSettings, natsSettings } from './protocol-settings.ts';
 import { sinkCredential, type CredentialRequest } from './sink-credential.ts';
+import { signatureHeaderClashes } from './signature-settings.ts';
+import { sinks } from './sink-url.ts';
 import { configFor } from './subscription-config.ts';
 import { parseBody, required, strictMembers, type Parsed, type Violation } from './violations.ts';
 
@@ -26,37 +28,6 @@ const attributeText = z
   .string(required('a non-empty string'))
   .min(1, 'This must not be empty.')
   .max(TEXT_MAX_LENGTH, `This must be at most ${TEXT_MAX_LENGTH} characters.`);
-
-/** The form only. Whether this installation delivers there is its own question: see the registry's sink policy. */
-const sinkUrl = (example: string, whatIsWrong: (url: URL) => string | undefined) =>
-  z
-    .string(required(`the absolute URL to deliver to, such as ${example}`))
-    .max(TEXT_MAX_LENGTH, `This must be at most ${TEXT_MAX_LENGTH} characters.`)
-    .superRefine((text, context) => {
-      const url = URL.parse(text);
-      const message = url === null ? `This must be an absolute URL such as ${example}.` : whatIsWrong(url);
-      if (message !== undefined) context.addIssue({ code: 'custom', message, params: { rule: 'SA-7' } });
-    });
-
-const hasUser = (url: URL): boolean => url.username !== '' || url.password !== '';
-const NO_USER = 'This must not contain a user name or password.';
-
-const sinks = {
-  HTTP: sinkUrl('https://example.com/hooks', (url) => {
-    if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'This must be an https URL (WH-1).';
-    if (hasUser(url)) return NO_USER;
-    return url.href.includes('#') ? 'This must not contain a fragment (#…): it is never sent to a server.' : undefined;
-  }),
-  NATS: sinkUrl('nats://example.com:4222', (url) => {
-    if (url.protocol !== 'nats:' && url.protocol !== 'tls:') return 'This must be a nats:// or tls:// URL.';
-    if (hasUser(url)) return NO_USER;
-    const isServer = url.hostname !== '' && /^\/?$/.test(url.pathname) && !/[?#]/.test(url.href);
-    return isServer
-      ? undefined
-      : 'This must name a server and a port, nothing else; the subject goes into protocolsettings.';
-  }),
-  unknown: sinkUrl('https://example.com/hooks', () => undefined),
-} as const;
 
 const protocol = z.enum(PROTOCOLS, {
   error: ({ input }) => {
@@ -136,7 +107,7 @@ export function parseSubscriptionBody(sent: unknown): Parsed<SubscriptionRequest
   const { value, violations, pointerAsSent } = withoutAliases(sent);
   const parsed = parseBody(schemaFor(value), value);
   if (parsed.ok && violations.length === 0) {
-    const clashes = credentialClashes(parsed.value);
+    const clashes = [...credentialClashes(parsed.value), ...signatureHeaderClashes(parsed.value.spec)];
     return clashes.length === 0 ? parsed : { ok: false, violations: clashes.map(asSent) };
   }
   return { ok: false, violations: [...violations, ...(parsed.ok ? [] : parsed.violations.map(asSent))] };

@@ -1,5 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import type { SubscriptionSpec } from '#core/registry/subscription';
+import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
+import { DEFAULT_CIRCUIT_POLICY } from '#core/lane/circuit-policy';
+import { currentSpec } from '#core/registry/current-spec';
+import type { StoredSpec, SubscriptionSpec } from '#core/registry/subscription';
 import { aSpec, aSubscription } from '#testkit/a-subscription';
 import { parseSubscriptionPatch } from './subscription-patch.ts';
 import { subscriptionToResource } from './subscription-resource.ts';
@@ -8,7 +11,10 @@ const spec = aSpec({
   types: ['a'],
   source: '/s',
   sinkcredential: { credentialtype: 'PLAIN' },
-  config: { maxEvents: 5, retry: { delaysSeconds: [1], whenExhausted: 'stop', deadlineSeconds: 60, jitter: 0 } },
+  config: {
+    maxEvents: 5,
+    retry: { delaysSeconds: [1], whenExhausted: 'stop', deadlineSeconds: 60, jitter: 0, floorsSeconds: {} },
+  },
 });
 const current = subscriptionToResource(aSubscription({ spec }));
 
@@ -45,6 +51,81 @@ describe('a patch of a subscription', () => {
       protocolsettings: { subject: 'a.b' },
       config: { validation: { mode: 'none' }, maxEvents: 5 },
     });
+    const batched = aSpec({ config: { batch: { maxEvents: 10, maxBytes: 4096, maxWaitMs: 5 } } });
+    const moved = parseSubscriptionPatch(subscriptionToResource(aSubscription({ spec: batched })), {
+      sink,
+      protocol: 'NATS',
+      protocolsettings: { subject: 'a.b' },
+    });
+    expect(moved.ok && moved.value.spec.config).not.toHaveProperty('batch');
+    expect(moved.ok).toBe(true);
+  });
+
+  test('changes single delivery settings, and null gives each its default', () => {
+    const engine = {
+      rate: { requestsPerMinute: 60 },
+      maxInFlight: 4,
+      ordering: 'subscription',
+      onDeadLetter: 'block',
+      circuit: { ...DEFAULT_CIRCUIT_POLICY, consecutiveFailures: 3, windowSeconds: 10 },
+      batch: { maxEvents: 10, maxBytes: 4096, maxWaitMs: 5 },
+      deadLetterSink: 'https://example.com/dead',
+      retry: {
+        ...DEFAULT_RETRY_POLICY,
+        maxAttempts: 3,
+        floorsSeconds: { 429: 5 },
+        outcomes: { 404: 'fail', 409: 'retry' },
+      },
+    } as const;
+    const full = subscriptionToResource(aSubscription({ spec: aSpec({ config: engine }) }));
+    const changed = (config: unknown) => {
+      const parsed = parseSubscriptionPatch(full, { config });
+      return parsed.ok ? parsed.value.spec.config : parsed.violations.map(({ pointer }) => pointer);
+    };
+    expect(changed({})).toEqual(aSpec({ config: engine }).config);
+    expect(changed({ rate: { requestsPerMinute: 61 }, batch: { maxEvents: 11 } })).toMatchObject({
+      rate: { requestsPerMinute: 61 },
+      batch: { maxEvents: 11, maxBytes: 4096, maxWaitMs: 5 },
+    });
+    expect(changed({ circuit: { windowSeconds: null } })).toMatchObject({
+      circuit: { consecutiveFailures: 3, windowSeconds: DEFAULT_CIRCUIT_POLICY.windowSeconds },
+    });
+    expect(changed({ retry: { outcomes: { 404: null }, maxAttempts: null, floorsSeconds: null } })).toMatchObject({
+      retry: { ...DEFAULT_RETRY_POLICY, outcomes: { 409: 'retry' } },
+    });
+    expect(changed({ ordering: null })).toEqual(['/config/onDeadLetter']);
+    const nulls = Object.fromEntries(Object.keys(engine).map((name) => [name, null]));
+    expect(changed(nulls)).toEqual(aSpec().config);
+  });
+
+  test('leaves a subscription of an older version as it is understood today', () => {
+    const stored = (retry: object, more: object = {}): StoredSpec =>
+      ({
+        sink: 'https://example.com/e',
+        protocol: 'HTTP',
+        protocolsettings: { method: 'POST' },
+        filters: [],
+        config: {
+          contentMode: 'structured',
+          signature: { profile: 'standard-webhooks' },
+          retry,
+          validation: spec.config.validation,
+          ...more,
+        },
+      }) as unknown as StoredSpec;
+    const { floorsSeconds: _since, ...older } = DEFAULT_RETRY_POLICY;
+    for (const one of [
+      stored(older),
+      stored(
+        { ...older, delaysSeconds: [1], whenExhausted: 'stop' },
+        { expiresAt: '2030-01-01T00:00:00Z', maxEvents: 5 },
+      ),
+    ]) {
+      const understood = currentSpec(one);
+      const parsed = parseSubscriptionPatch(subscriptionToResource(aSubscription({ spec: understood })), {});
+      // As texts: the decider compares them so, and an unchanged subscription must not get a new revision.
+      expect(JSON.stringify(parsed.ok && parsed.value.spec)).toBe(JSON.stringify(understood));
+    }
   });
 
   test('keeps, removes or replaces the credential (SA-10)', () => {

@@ -19,7 +19,7 @@ export function parseSubscriptionPatch(current: SubscriptionResource, patch: unk
   }
   const { value, violations, pointerAsSent } = withoutAliases(patch);
   const { sinkcredential, ...members } = value as Members;
-  const merged = mergePatch(baseFor(current, members), members) as Members;
+  const merged = mergePatch(signatureBaseFor(baseFor(current, members), members), members) as Members;
   const credential = sinkcredential === undefined ? {} : { sinkcredential: patchCredential(current, sinkcredential) };
   const parsed = parseSubscriptionBody({ ...merged, ...credential });
   if (parsed.ok && violations.length === 0) return parsed;
@@ -29,13 +29,21 @@ export function parseSubscriptionPatch(current: SubscriptionResource, patch: unk
   return { ok: false, violations: [...violations, ...own] };
 }
 
-/** Settings and validation belong to the protocol: another one begins without them. */
+/** Settings, validation and batches belong to the protocol: another one begins without them. */
 function baseFor(current: SubscriptionResource, { protocol }: Members): unknown {
   const { sinkcredential: _sealed, ...base } = current;
   if (protocol === undefined || protocol === current.protocol) return base;
   const { protocolsettings: _settings, config, ...rest } = base;
-  const { validation: _validation, ...others } = config;
+  const { validation: _validation, batch: _batch, ...others } = config;
   return { ...rest, config: others };
+}
+
+/** The settings of a signature belong to its profile: another one begins without them. */
+function signatureBaseFor(base: unknown, { config: patch }: Members): unknown {
+  const wanted = isMembers(patch) && isMembers(patch['signature']) ? patch['signature']['profile'] : undefined;
+  if (wanted === undefined || !isMembers(base) || !isMembers(base['config'])) return base;
+  const { signature, ...others } = base['config'];
+  return isMembers(signature) && signature['profile'] === wanted ? base : { ...base, config: others };
 }
 
 /** Its secret members are not known here, so a patch of the same type names all that the type requires. */

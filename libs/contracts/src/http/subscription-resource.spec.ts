@@ -11,13 +11,29 @@ test('what is shown is a body that asks for the same again, without the secret (
     source: '/shop',
     types: ['a'],
     filters: [{ prefix: { subject: 'x' } }],
-    config: { contentMode: 'binary', retry: { delaysSeconds: [1], jitter: 0.1 } },
+    config: {
+      retry: {
+        delaysSeconds: [1],
+        jitter: 0.1,
+        maxAttempts: 2,
+        floorsSeconds: { 503: 5 },
+        outcomes: { '4xx': 'retry' },
+      },
+      rate: { requestsPerMinute: 60 },
+      maxInFlight: 2,
+      ordering: 'subscription',
+      onDeadLetter: 'block',
+      circuit: { consecutiveFailures: 3 },
+      batch: { maxEvents: 10 },
+      deadLetterSink: 'https://example.com/dead',
+    },
   };
   const parsed = parseSubscriptionBody(wanted);
   if (!parsed.ok) throw new Error('the body is not valid');
   const stored = aSubscription({ id: 'sub_01' as SubscriptionId, spec: parsed.value.spec, sealedSecret: 'sealed' });
   const resource = subscriptionToResource(stored);
   expect(JSON.stringify(resource)).not.toContain('sealed');
+  expect(resource).toMatchObject(wanted);
   const again = parseSubscriptionBody(JSON.parse(JSON.stringify(resource)));
   expect(again).toEqual({ ok: true, value: { id: 'sub_01', spec: parsed.value.spec } });
 });

@@ -44,12 +44,8 @@ export function subscriptionToResource(subscription: Subscription, secret?: stri
     filters: spec.filters,
     ...(spec.sinkcredential === undefined ? {} : { sinkcredential: spec.sinkcredential }),
     config: {
-      contentMode: config.contentMode,
+      ...config,
       signature: { ...config.signature, ...(secret === undefined ? {} : { secret }) },
-      retry: config.retry,
-      validation: config.validation,
-      ...(config.expiresAt === undefined ? {} : { expiresAt: config.expiresAt }),
-      ...(config.maxEvents === undefined ? {} : { maxEvents: config.maxEvents }),
     },
     state,
     ...(stateReason === undefined ? {} : { stateReason }),

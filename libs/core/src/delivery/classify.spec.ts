@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { classify } from './classify.ts';
+import { CLASSIFICATIONS, classify } from './classify.ts';
 import type { ExchangeError, Outcome } from './outcome.ts';
+import type { OutcomeOverride } from './retry-policy.ts';
 
 const vectors = JSON.parse(readFileSync('test/vectors/webhook-handshake-and-delivery.json', 'utf8')) as {
   delivery: { status: number; outcome: string }[];
@@ -62,7 +63,58 @@ describe('classify', () => {
     ['timeout', 'retryable'],
     ['reset', 'retryable'],
     ['protocol', 'retryable'],
+    ['proxy', 'retryable'],
+    ['local_resources', 'retryable'],
   ])('takes the error %s for %s', (error, expected) => {
     expect(classify({ kind: 'error', error, message: 'x' })).toBe(expected);
+  });
+});
+
+describe('the table of statuses', () => {
+  test('is the one that docs/retries.md shows, each row with its reason', () => {
+    const rows = [
+      ...readFileSync('docs/retries.md', 'utf8').matchAll(/^\| `(\dxx|\d{3})` +\| `(\w+)` +\| (.+?) +\|$/gm),
+    ];
+    const shown = rows.map(([, status = '', outcome = '', why = '']) => [status, { outcome, why }]);
+    expect(Object.fromEntries(shown)).toEqual(CLASSIFICATIONS);
+    expect(shown).toHaveLength(Object.keys(CLASSIFICATIONS).length);
+  });
+});
+
+describe('an override of a subscription', () => {
+  const classified = (status: number, overrides: Record<string, OutcomeOverride>, retryAfter?: string) =>
+    classify({ kind: 'response', status, ...(retryAfter === undefined ? {} : { retryAfter }) }, overrides);
+
+  test('is taken in place of the table (D8)', () => {
+    expect(classified(404, { 404: 'fail' })).toBe('permanent');
+    expect(classified(409, { 409: 'retry' })).toBe('retryable');
+    expect(classified(307, { '3xx': 'retry' })).toBe('retryable');
+    expect(classified(500, { 404: 'fail' })).toBe('retryable');
+  });
+
+  test('of a status goes before that of its hundred', () => {
+    const overrides = { '4xx': 'retry', 422: 'fail' } as const;
+    expect(classified(400, overrides)).toBe('retryable');
+    expect(classified(422, overrides)).toBe('permanent');
+    expect(classified(503, overrides)).toBe('retryable');
+  });
+
+  test('of a hundred does not mean 410 and 429, which speak for the whole sink (WH-5, D9)', () => {
+    expect(classified(410, { '4xx': 'retry' })).toBe('gone');
+    expect(classified(410, { 410: 'retry' })).toBe('retryable');
+    expect(classified(410, { 410: 'fail' })).toBe('permanent');
+    expect(classified(429, { '4xx': 'fail' })).toBe('throttled');
+    expect(classified(429, { 429: 'fail' })).toBe('throttled');
+  });
+
+  test('leaves a sink the pause that it asks for, unless the delivery ends (WH-5)', () => {
+    expect(classified(503, { '5xx': 'retry' }, '60')).toBe('throttled');
+    expect(classified(503, { 503: 'fail' }, '60')).toBe('permanent');
+  });
+
+  test('never makes a failure of a success, nor of what is no status', () => {
+    expect(classified(200, { '3xx': 'fail', '4xx': 'fail', '5xx': 'fail' })).toBe('delivered');
+    expect(classify({ kind: 'error', error: 'timeout', message: 'x' }, { '5xx': 'fail' })).toBe('retryable');
+    expect(classified(666, { '5xx': 'fail' })).toBe('retryable');
   });
 });

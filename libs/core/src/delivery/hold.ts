@@ -2,7 +2,7 @@ const FIRST_HOLD_MS = 5_000;
 const LONGEST_HOLD_MS = 60_000;
 
 /**
- * When a delivery that has to wait, because its subscription is paused or pending, is looked at again: after 5 s, then
+ * When a delivery that has to wait, because the signer refuses its signature for now, is tried again: after 5 s, then
  * after twice as long each time, up to a minute. Never long after the deadline, so that its end is told in time.
  *
  * @param holds how often it was put off before

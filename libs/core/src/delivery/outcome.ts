@@ -28,9 +28,21 @@ export type ExchangeError =
   | 'timeout'
   | 'reset'
   | 'protocol'
+  | 'proxy' // the forward proxy: not reached, wants a password, opens no tunnel
+  | 'local_resources' // this machine has no sockets, ports or memory left
   | 'unauthorized' // NATS: the server wants credentials, or not these
   | 'permission_denied' // NATS: this subject is not for us
   | 'message_too_large'; // NATS: more than the server's max_payload
+
+const OUR_FAULTS: readonly ExchangeError[] = ['proxy', 'local_resources'];
+
+/**
+ * True when the exchange never got as far as the sink because of something on our side: it says nothing about the sink,
+ * so it must not open a circuit or count in the sink's statistics. It is retryable like every other error of a network.
+ */
+export function isOurFault(error: ExchangeError): boolean {
+  return OUR_FAULTS.includes(error);
+}
 
 /** The classified result of an attempt (specs: http-webhook 2.2; decisions D7, D8, D9). */
 export type Outcome =
@@ -41,16 +53,19 @@ export type Outcome =
   | 'permanent'; // 3xx and the other 4xx: sending the same again cannot help
 
 /** Why a delivery ended without success. Stable codes: stored, shown, filtered on. */
-export type DeadReason =
-  | 'rejected_by_sink' // permanent outcome
-  | 'gone' // 410
-  | 'deadline_passed' // the 24 h (or config.retry.deadlineSeconds) are over
-  | 'attempts_exhausted' // config.retry.delaysSeconds has no more entries
-  | 'subscription_deleted'
-  | 'subscription_disabled' // disabled, retired, or expired without the consent of the sink
-  | 'event_expired_from_store' // the referenced event is no longer in EVENTS
-  | 'unsignable' // the body is too large for the signer, or has no place in signed content
-  | 'poisoned'; // the bus message could not be read
+export const DEAD_REASONS = [
+  'rejected_by_sink', // permanent outcome
+  'gone', // 410
+  'deadline_passed', // the 24 h (or config.retry.deadlineSeconds) are over
+  'attempts_exhausted', // config.retry.delaysSeconds has no more entries, or maxAttempts were made
+  'event_expired', // the event's own expirytime has come
+  'subscription_deleted',
+  'subscription_disabled', // disabled, retired, or expired without the consent of the sink
+  'event_expired_from_store', // the referenced event is no longer in EVENTS
+  'unsignable', // the body is too large for the signer, or has no place in signed content
+  'poisoned', // the bus message could not be read
+] as const;
+export type DeadReason = (typeof DEAD_REASONS)[number];
 
 /** What follows from an attempt. */
 export type NextStep =

@@ -1,9 +1,10 @@
 import type { SubscriptionId, TenantId } from '../ids.ts';
 import type { Filter } from '../filter/filter.ts';
 import type { RetryPolicy } from '../delivery/retry-policy.ts';
+import type { CircuitPolicy } from '../lane/circuit-policy.ts';
+import type { SignatureSettings } from '../signature/signature-settings.ts';
 
 export type ContentMode = 'structured' | 'binary';
-export type SignatureProfile = 'standard-webhooks' | 'none';
 
 /** What a sink is reached by, in the letter case of the Subscriptions API (SA-8). */
 export const PROTOCOLS = ['HTTP', 'NATS'] as const;
@@ -49,6 +50,19 @@ export interface ValidationPolicy {
   readonly revalidateSeconds?: number;
 }
 
+/** What has to arrive one after the other, in the order in which EVENTS stored it. */
+export type Ordering = 'none' | 'subscription' | 'partitionkey';
+
+/** Several events in one request (CE-JSON batch format); solicited only. */
+export interface BatchPolicy {
+  /** 1 … 1000. */
+  readonly maxEvents: number;
+  /** Of the whole body, 1 KiB … 1 MiB. */
+  readonly maxBytes: number;
+  /** How long the first event of a batch waits for others, 0 … 60 000 ms. */
+  readonly maxWaitMs: number;
+}
+
 /** What a subscriber asked for, with every default applied (SA-11) and without secrets. */
 export type SubscriptionSpec = Transmission & {
   readonly sink: string;
@@ -62,9 +76,20 @@ export type SubscriptionSpec = Transmission & {
   readonly sinkcredential?: { readonly credentialtype: CredentialType };
   readonly config: {
     readonly contentMode: ContentMode;
-    readonly signature: { readonly profile: SignatureProfile };
+    readonly signature: SignatureSettings;
     readonly retry: RetryPolicy;
     readonly validation: ValidationPolicy;
+    /** Requests per minute to the sink, cluster-wide; a batch is one, a retry is one. Absent: none but the sink's grant. */
+    readonly rate?: { readonly requestsPerMinute: number };
+    /** Requests to the sink at once, cluster-wide. 1 … 256, default 32. */
+    readonly maxInFlight: number;
+    readonly ordering: Ordering;
+    /** With `ordering`: after a dead letter the next goes on, or the subscription is paused. Default `skip`. */
+    readonly onDeadLetter: 'skip' | 'block';
+    readonly circuit: CircuitPolicy;
+    readonly batch?: BatchPolicy;
+    /** HTTPS address to which dead letters are sent as CloudEvents, too. */
+    readonly deadLetterSink?: string;
     /** RFC 3339, UTC. Events that are accepted later are not matched any more. */
     readonly expiresAt?: string;
     /** Events that are matched in all; with the last of them the subscription expires. */
@@ -86,6 +111,12 @@ export const SUBSCRIPTION_STATES = ['pending', 'active', 'paused', 'disabled', '
 export type SubscriptionState = (typeof SUBSCRIPTION_STATES)[number];
 
 export type ExpiryReason = 'expires_at' | 'max_events' | 'validation_deadline';
+
+/**
+ * Why delivery had a subscription stopped. `gone`: its sink answered 410. `failing_since`: nothing but failures for too long.
+ * `ordering_blocked`: a delivery of an ordered one was given up, with `onDeadLetter: block`.
+ */
+export type StopCause = 'gone' | 'failing_since' | 'ordering_blocked';
 
 export type ValidationVia = 'options' | 'callback' | 'event-grid' | 'fic';
 
@@ -113,6 +144,16 @@ export interface Validation {
   readonly detail?: string;
 }
 
+/** A secret that signs beside the current one for a while, so that receivers can follow in their own time (SW-4). */
+export interface PreviousSecret {
+  readonly sealed: string;
+  /** Unix ms; it signs before that. */
+  readonly graceUntilMs: number;
+}
+
+/** All that is sealed for a subscription. */
+export type SealedSecrets = Pick<Subscription, 'sealedSecret' | 'previousSecrets' | 'sealedCredential'>;
+
 export interface Subscription {
   readonly id: SubscriptionId;
   readonly tenant: TenantId;
@@ -121,8 +162,10 @@ export interface Subscription {
   /** Why it is not active. Of an expired one an {@link ExpiryReason}, otherwise what the command said. */
   readonly stateReason?: string;
   readonly validation: Validation;
-  /** Signing secret, sealed with the master key; only the signer can open it. Absent when the profile is `none`. */
+  /** Signing secret, sealed with the master key; only the signer can open it. Absent when the profile has no use for it. */
   readonly sealedSecret?: string;
+  /** Those that it was rotated from and that still sign, the latest first. Absent: none. */
+  readonly previousSecrets?: readonly PreviousSecret[];
   /** The sink credential as JSON, sealed likewise (SA-10). There exactly when `spec.sinkcredential` is. */
   readonly sealedCredential?: string;
   /**
@@ -149,10 +192,18 @@ export type SubscriptionCommand =
       readonly sealedSecret?: string;
       readonly sealedCredential?: string;
     }
+  | {
+      readonly kind: 'RotateSecret';
+      readonly sealedSecret: string;
+      /** Until when the secret of now signs as well. At or before now: at once no more, nor does any earlier one. */
+      readonly graceUntilMs: number;
+    }
+  /** The same secrets, sealed with another master key. */
+  | ({ readonly kind: 'ResealSecrets' } & SealedSecrets)
   | { readonly kind: 'DeleteSubscription' }
-  | { readonly kind: 'PauseSubscription'; readonly reason?: string }
+  | { readonly kind: 'PauseSubscription'; readonly reason?: string; readonly cause?: StopCause }
   | { readonly kind: 'ResumeSubscription' }
-  | { readonly kind: 'DisableSubscription'; readonly reason: string }
+  | { readonly kind: 'DisableSubscription'; readonly reason: string; readonly cause?: StopCause }
   | { readonly kind: 'RetireSubscription'; readonly reason: string }
   | {
       readonly kind: 'ExpireSubscription';
@@ -196,10 +247,12 @@ export type SubscriptionEvent = Told &
         /** Likewise; a specification without `sinkcredential` forgets it. */
         readonly sealedCredential?: string;
       }
+    | { readonly kind: 'SecretRotated'; readonly sealedSecret: string; readonly graceUntilMs: number }
+    | ({ readonly kind: 'SecretsResealed' } & SealedSecrets)
     | { readonly kind: 'SubscriptionDeleted' }
-    | { readonly kind: 'SubscriptionPaused'; readonly reason?: string }
+    | { readonly kind: 'SubscriptionPaused'; readonly reason?: string; readonly cause?: StopCause }
     | { readonly kind: 'SubscriptionResumed' }
-    | { readonly kind: 'SubscriptionDisabled'; readonly reason: string }
+    | { readonly kind: 'SubscriptionDisabled'; readonly reason: string; readonly cause?: StopCause }
     | { readonly kind: 'SubscriptionRetired'; readonly reason: string }
     | { readonly kind: 'SubscriptionExpired'; readonly reason: ExpiryReason }
     | { readonly kind: 'ValidationRequested'; readonly codeHash: string; readonly deadlineAtMs: number }
@@ -213,14 +266,26 @@ export type SubscriptionEvent = Told &
       }
   );
 
-/** A specification as any version wrote it: the first ones knew only HTTP without settings, and no validation. */
+type Config = SubscriptionSpec['config'];
+type SinceEngine = 'maxInFlight' | 'ordering' | 'onDeadLetter' | 'circuit';
+type StoredRetry = Omit<RetryPolicy, 'floorsSeconds'> & Partial<Pick<RetryPolicy, 'floorsSeconds'>>;
+
+/** `config` as stored by any version that knew validation. */
+export type StoredConfig = Omit<Config, SinceEngine | 'retry'> &
+  Partial<Pick<Config, SinceEngine>> & { readonly retry: StoredRetry };
+
+/**
+ * A specification as any version wrote it: the first ones knew only HTTP without settings, and no validation; the next
+ * ones no circuit, order, cap or floors.
+ */
 export type StoredSpec =
-  | SubscriptionSpec
+  | (Transmission &
+      Omit<SubscriptionSpec, 'config' | 'protocol' | 'protocolsettings'> & { readonly config: StoredConfig })
   | {
       readonly sink: string;
       readonly protocol: 'HTTP';
       readonly source?: string;
       readonly types?: readonly string[];
       readonly filters: readonly Filter[];
-      readonly config: Pick<SubscriptionSpec['config'], 'contentMode' | 'signature' | 'retry'>;
+      readonly config: Pick<StoredConfig, 'contentMode' | 'signature' | 'retry'>;
     };
