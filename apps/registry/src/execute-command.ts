@@ -1,6 +1,6 @@
 import type { AggregateKind, RegistryRecord } from '#contracts/bus/registry-record';
 import type { Decider, Refusal } from '#core/registry/decider';
-import { makeInTurn } from './in-turn.ts';
+import { makeInTurn } from '#platform/in-turn';
 
 /** One aggregate: how it decides, where its state is and how its events are written. */
 export interface Aggregate<State, Command, Event> {

@@ -18,6 +18,11 @@ export class PublishRefused extends Error {
   readonly code = 'bus.publish_refused';
 }
 
+/** The subject has its one message already (stored or in flight), and its stream takes no second. Nothing was stored. */
+export class SubjectOccupied extends Error {
+  readonly code = 'bus.subject_occupied';
+}
+
 /** The other side of a request answered that it failed. */
 export class RequestFailed extends Error {
   readonly code = 'bus.request_failed';
@@ -26,4 +31,17 @@ export class RequestFailed extends Error {
 /** The streams cannot be made as this service needs them. The message says what was found and how to fix it. */
 export class TopologyError extends Error {
   readonly code = 'bus.topology';
+}
+
+/**
+ * What a question to the broker answers.
+ *
+ * @throws BusUnavailable whatever goes wrong with it
+ */
+export async function orUnavailable<T>(answer: Promise<T>, what: string): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new BusUnavailable(`the broker does not tell ${what}`, { cause });
+  }
 }

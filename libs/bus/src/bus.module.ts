@@ -1,13 +1,23 @@
-import { Inject, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  Inject,
+  Module,
+  Optional,
+  type DynamicModule,
+  type OnApplicationShutdown,
+  type Provider,
+} from '@nestjs/common';
 import type { HealthChecks } from '#platform/health';
 import type { Logger } from '#platform/logger';
 import { HEALTH_CHECKS, LOGGER } from '#platform/tokens';
 import { connectBus, type Bus } from './connection.ts';
+import { openLaneStates, type LaneStates } from './lane-states.ts';
 import { openRegistrySnapshot, type RegistrySnapshot } from './registry-snapshot.ts';
 import { ensureTopology } from './ensure-topology.ts';
 
 export const BUS = Symbol('BUS');
 export const REGISTRY_SNAPSHOT = Symbol('REGISTRY_SNAPSHOT');
+/** Only where it was asked for, see {@link BusModuleOptions}. */
+export const LANE_STATES = Symbol('LANE_STATES');
 
 export interface BusConfig {
   readonly POSTHASTE_NATS_URL: string;
@@ -18,38 +28,54 @@ export interface BusConfig {
   readonly POSTHASTE_ACK_WAIT_SECONDS: number;
 }
 
-/** The process's one connection to NATS and its one fold of REGISTRY. Closed last, when everybody else has drained. */
+export interface BusModuleOptions {
+  readonly name: string;
+  readonly config: BusConfig;
+  /** Whether this process folds CIRCUITS. Default false. */
+  readonly laneStates?: boolean;
+}
+
+/** The process's one connection to NATS and its one fold of REGISTRY, and of CIRCUITS. Closed last, when everybody else has drained. */
 @Module({})
 export class BusModule implements OnApplicationShutdown {
   readonly #bus: Bus;
   readonly #snapshot: RegistrySnapshot;
+  readonly #laneStates: LaneStates | undefined;
 
-  constructor(@Inject(BUS) bus: Bus, @Inject(REGISTRY_SNAPSHOT) snapshot: RegistrySnapshot) {
+  constructor(
+    @Inject(BUS) bus: Bus,
+    @Inject(REGISTRY_SNAPSHOT) snapshot: RegistrySnapshot,
+    @Optional() @Inject(LANE_STATES) laneStates?: LaneStates,
+  ) {
     this.#bus = bus;
     this.#snapshot = snapshot;
+    this.#laneStates = laneStates;
   }
 
-  static forRoot({ name, config }: { name: string; config: BusConfig }): DynamicModule {
+  static forRoot({ name, config, laneStates = false }: BusModuleOptions): DynamicModule {
+    const laneStatesProvider = { provide: LANE_STATES, inject: [BUS, HEALTH_CHECKS], useFactory: openStates };
+    const providers: Provider[] = [
+      {
+        provide: BUS,
+        inject: [LOGGER, HEALTH_CHECKS],
+        useFactory: (logger: Logger, health: HealthChecks) => openBus(name, config, logger, health),
+      },
+      {
+        provide: REGISTRY_SNAPSHOT,
+        inject: [BUS, HEALTH_CHECKS],
+        useFactory: openSnapshot,
+      },
+    ];
     return {
       module: BusModule,
       global: true,
-      providers: [
-        {
-          provide: BUS,
-          inject: [LOGGER, HEALTH_CHECKS],
-          useFactory: (logger: Logger, health: HealthChecks) => openBus(name, config, logger, health),
-        },
-        {
-          provide: REGISTRY_SNAPSHOT,
-          inject: [BUS, HEALTH_CHECKS],
-          useFactory: openSnapshot,
-        },
-      ],
-      exports: [BUS, REGISTRY_SNAPSHOT],
+      providers: laneStates ? [...providers, laneStatesProvider] : providers,
+      exports: laneStates ? [BUS, REGISTRY_SNAPSHOT, LANE_STATES] : [BUS, REGISTRY_SNAPSHOT],
     };
   }
 
   async onApplicationShutdown(): Promise<void> {
+    await this.#laneStates?.stop();
     await this.#snapshot.stop();
     await this.#bus.close();
   }
@@ -87,4 +113,15 @@ async function openSnapshot(bus: Bus, health: HealthChecks): Promise<RegistrySna
     },
   });
   return snapshot;
+}
+
+async function openStates(bus: Bus, health: HealthChecks): Promise<LaneStates> {
+  const states = await openLaneStates(bus);
+  health.add({
+    name: 'lane-states',
+    check() {
+      if (!states.isLive()) throw new Error('the fold of CIRCUITS is not following the stream');
+    },
+  });
+  return states;
 }

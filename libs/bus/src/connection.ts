@@ -17,6 +17,8 @@ export interface Bus {
   isConnected(): boolean;
   /** Calls `listener` after every reconnect; answers how to end that. */
   onReconnect(listener: () => void): () => void;
+  /** Calls `listener` when the connection is lost; answers how to end that. */
+  onDisconnect(listener: () => void): () => void;
   /** Call it last: it fails publishes that are not confirmed and does not wait for handlers ({@link Consuming.stop} does). */
   close(): Promise<void>;
 }
@@ -49,12 +51,12 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const jsm = await jetstreamManager(nc, { timeout: 3_000, checkAPI: false });
   const publisher = makePublisher(nc, logger);
   const reconnectListeners = new Set<() => void>([() => publisher.resend()]);
+  const disconnectListeners = new Set<() => void>();
   let connected = true;
   void followStatus(nc, logger, (status) => {
-    if (status.type === 'disconnect') connected = false;
-    if (status.type !== 'reconnect') return;
-    connected = true;
-    for (const listener of reconnectListeners) runListener(listener, logger);
+    if (status.type !== 'disconnect' && status.type !== 'reconnect') return;
+    connected = status.type === 'reconnect';
+    for (const listener of connected ? reconnectListeners : disconnectListeners) runListener(listener, logger);
   });
   void nc.closed().then((err) => {
     if (err instanceof Error) logger.error({ err }, 'nats: the connection is closed for good');
@@ -70,6 +72,10 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     onReconnect(listener) {
       reconnectListeners.add(listener);
       return () => reconnectListeners.delete(listener);
+    },
+    onDisconnect(listener) {
+      disconnectListeners.add(listener);
+      return () => disconnectListeners.delete(listener);
     },
     async close() {
       publisher.close();
@@ -98,12 +104,12 @@ function connectionOptions(servers: string, name: string): NodeConnectionOptions
   };
 }
 
-/** One that throws must end neither the others nor the loop that all of them hear of reconnects by. */
+/** One that throws must end neither the others nor the loop that all of them hear of the connection by. */
 function runListener(listener: () => void, logger: BusLogger): void {
   try {
     listener();
   } catch (err) {
-    logger.error({ err }, 'nats: what should happen after a reconnect failed');
+    logger.error({ err }, 'nats: what should happen after a change of the connection failed');
   }
 }
 

@@ -273,3 +273,143 @@ describe('consumeBatches', () => {
     await drainTheRoad();
   });
 });
+
+describe('consumeBatches with messages that go on beside their batch', () => {
+  test('begins the next batches meanwhile, renews what goes on, and waits for it at the end', async () => {
+    const { stream, consumer } = road();
+    const topology = {
+      ...bus.topology,
+      consumerConfigs: () =>
+        bus.topology.consumerConfigs().map((c) => ({ ...c, config: { ...c.config, ack_wait: 1_000_000_000 } })),
+    };
+    await bus.jsm.consumers.update(stream, consumer, { ack_wait: 1_000_000_000 });
+    const gate = Promise.withResolvers<void>();
+    const seen: string[] = [];
+    const longAgo = performance.now() + 2_500;
+    const consuming = consumeBatches(
+      { ...bus, topology },
+      { ...road(), maxMessages: 5, maxWaitMs: 0 },
+      async (messages) => {
+        seen.push(...messages.map(({ data, deliveryCount }) => `${text(data)}#${deliveryCount}`));
+        const [slow, ...others] = messages.filter(({ data }) => text(data) === '0');
+        expect(others).toEqual([]);
+        for (const message of messages) if (message !== slow) message.ack();
+        return slow === undefined ? [] : [{ message: slow, work: gate.promise.then(() => slow.ack()) }];
+      },
+    );
+    await publishMany(20);
+    await eventually(async () => (await storedCount()) === 1);
+    await eventually(async () => {
+      expect(await unackedCount()).toBe(1);
+      return performance.now() > longAgo;
+    });
+    expect(seen.toSorted()).toEqual(Array.from({ length: 20 }, (_, i) => `${i}#1`).toSorted());
+    const stopped = consuming.stop();
+    expect(await Promise.race([stopped, bus.nc.flush().then(() => 'waits')])).toBe('waits');
+    gate.resolve();
+    await stopped;
+    expect(await storedCount()).toBe(0);
+  });
+
+  test('brings again what failed, or was forgotten, beside its batch', async () => {
+    await publishMany(2);
+    const seen: string[] = [];
+    const consuming = consumeBatches(bus, { ...road(), maxMessages: 5, maxWaitMs: 0 }, async (messages) =>
+      messages.map((message) => {
+        const name = `${text(message.data)}#${message.deliveryCount}`;
+        seen.push(name);
+        const fails = name === '0#1' ? Promise.reject(new Error('no')) : Promise.resolve();
+        return { message, work: fails.then(() => (name === '1#1' ? undefined : message.ack())) };
+      }),
+    );
+    await eventually(async () => (await storedCount()) === 0);
+    expect(seen.toSorted()).toEqual(['0#1', '0#2', '1#1', '1#2']);
+    await consuming.stop();
+  });
+
+  test.each([
+    ['messages', { messages: 3, bytes: Infinity }],
+    ['bytes', { messages: Infinity, bytes: 3 * 1000 }],
+  ])('begins no other batch while too many %s go on', async (_, maxDetached) => {
+    const subject = bus.topology.deliverSubject(SUBSCRIPTION);
+    await Promise.all(Array.from({ length: 10 }, () => bus.publisher.publish(subject, new Uint8Array(1000))));
+    const going: { ack: () => void; end: PromiseWithResolvers<void> }[] = [];
+    const consuming = consumeBatches(bus, { ...road(), maxMessages: 1, maxWaitMs: 0, maxDetached }, async (messages) =>
+      messages.map((message) => {
+        const end = Promise.withResolvers<void>();
+        going.push({ ack: message.ack, end });
+        return { message, work: end.promise };
+      }),
+    );
+    let ended = 0;
+    for (let most = 3; most <= 10; most++) {
+      await eventually(() => going.length === most);
+      await bus.nc.flush();
+      expect(going).toHaveLength(most);
+      going[ended]?.ack();
+      going[ended++]?.end.resolve();
+    }
+    for (const { ack, end } of going) {
+      ack();
+      end.resolve();
+    }
+    await consuming.stop();
+    expect(await storedCount()).toBe(0);
+  });
+});
+
+describe('consumeBatches by bytes', () => {
+  test('never holds more than it has room for, and takes what is larger than the rest of its room', async () => {
+    const small = await startNats({ maxPayloadBytes: 2 * 1024 * 1024 });
+    const own = await makeTestBus(small.url);
+    const maxBytes = 3_000_000;
+    const sizes = [800_000, 300, 1_800_000, 2_000_000, 10, 1_400_000, 1_400_000, 1_400_000, 2_000_000, 1, 2, 3];
+    const subject = own.topology.deliverSubject(SUBSCRIPTION);
+    for (const size of sizes) await own.publisher.publish(subject, new Uint8Array(size));
+    const source = { stream: own.topology.streams.DELIVERIES, consumer: road().consumer };
+    const batches: number[][] = [];
+    const gate = Promise.withResolvers<void>();
+    const consuming = consumeBatches(
+      own,
+      { ...source, maxMessages: 100, maxBytes, maxWaitMs: 50 },
+      async (messages) => {
+        batches.push(messages.map(({ data }) => data.length));
+        await gate.promise;
+        for (const message of messages) message.ack();
+      },
+    );
+    await eventually(() => batches.length === 1);
+    gate.resolve();
+    await eventually(() => batches.flat().length === sizes.length);
+    expect(batches.flat()).toEqual(sizes);
+    for (const batch of batches) expect(batch.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(maxBytes);
+    await consuming.stop();
+    await own.close();
+    await small.stop();
+  });
+
+  test('takes the end of a request for what it is: nothing is wrong with the consumer', async () => {
+    await publishMany(500);
+    let looks = 0;
+    const watched = {
+      info(...given: Parameters<typeof bus.jsm.consumers.info>) {
+        looks++;
+        return bus.jsm.consumers.info(...given);
+      },
+    };
+    const jsm = Object.create(bus.jsm, { consumers: { value: watched } }) as typeof bus.jsm;
+    const seen: string[] = [];
+    const source = { ...road(), maxMessages: 20, maxBytes: 1, maxWaitMs: 0 };
+    const consuming = consumeBatches({ ...bus, jsm }, source, (messages) => {
+      for (const message of messages) {
+        seen.push(text(message.data));
+        message.ack();
+      }
+      return Promise.resolve();
+    });
+    await eventually(async () => (await storedCount()) === 0);
+    expect(seen).toEqual(Array.from({ length: 500 }, (_, i) => `${i}`));
+    expect(looks).toBe(0);
+    await consuming.stop();
+  });
+});

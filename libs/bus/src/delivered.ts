@@ -1,4 +1,5 @@
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
+import type { MsgImpl } from '@nats-io/nats-core/internal';
 import { atEndOfTurn } from './end-of-turn.ts';
 
 /** One message of a JetStream consumer. It must be settled: `ack` or `nak`; only the first of them counts. */
@@ -26,6 +27,8 @@ export interface TrackedDelivery extends Delivered {
   isSettled(): boolean;
   /** When the ack wait last started, by `performance.now()`. */
   touchedAt(): number;
+  /** Subject, headers, data and where to reply, as the server counts them for `max_bytes`. */
+  readonly bytes: number;
 }
 
 export const ACK = new TextEncoder().encode('+ACK');
@@ -70,5 +73,7 @@ export function toDelivered(message: Msg, onAck: (replySubject: string) => void 
     },
     isSettled: () => settled,
     touchedAt: () => touchedAt,
+    // Every message of a subscription is one; the interface does not say how large, and its headers are parsed when asked for.
+    bytes: (message as MsgImpl).size(),
   };
 }

@@ -130,4 +130,13 @@ describe('followStream', () => {
     await following.catchUp(15_000);
     await following.stop();
   });
+
+  test('says so in time when the leader cannot even be asked', async () => {
+    const closed = await bus.another();
+    const following = followStream(closed, { stream: closed.topology.streams.JOURNAL }, () => undefined);
+    await following.catchUp();
+    await closed.close();
+    await expect(following.catchUp(300)).rejects.toThrow(BusUnavailable);
+    await following.stop();
+  });
 });

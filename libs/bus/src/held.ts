@@ -33,12 +33,13 @@ const MIN_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 5_000;
 
 /**
- * Runs a handler and sees that every message is settled afterwards. After a failure it waits here, longer each time the
- * message came, and only then gives it back: delays on the server's side starve (see {@link Delivered.nak}).
+ * Runs a handler and sees that every message that is in `messages` when it has ended is settled. After a failure it waits
+ * here, longer each time the message came, and only then gives it back: delays on the server's side starve (see
+ * {@link Delivered.nak}).
  */
 export async function settleWith(
   bus: Bus,
-  messages: readonly TrackedDelivery[],
+  messages: Iterable<TrackedDelivery>,
   handle: () => Promise<void>,
 ): Promise<void> {
   let failure: unknown;
@@ -47,7 +48,7 @@ export async function settleWith(
   } catch (error) {
     failure = error;
   }
-  const unsettled = messages.filter((message) => !message.isSettled());
+  const unsettled = [...messages].filter((message) => !message.isSettled());
   const [first] = unsettled;
   if (first === undefined) return;
   const { subject, seq, deliveryCount } = first;
@@ -61,8 +62,13 @@ export async function settleWith(
     },
     'a message was not settled; it comes again',
   );
-  await delay(Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** Math.min(deliveryCount - 1, 10)));
+  await delay(pauseMs(deliveryCount));
   for (const message of unsettled) message.nak();
+}
+
+/** How long what failed is kept here before it is given back. */
+export function pauseMs(deliveryCount: number): number {
+  return Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** Math.min(deliveryCount - 1, 10));
 }
 
 /** Acknowledgements are fire-and-forget: a round trip proves that they left. Away from the broker there is nothing to wait for. */

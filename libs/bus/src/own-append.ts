@@ -1,6 +1,6 @@
-import type { JetStreamManager } from '@nats-io/jetstream';
+import type { JetStreamManager, StoredMsg } from '@nats-io/jetstream';
 import { nuid } from '@nats-io/nats-core';
-import { WrongLastSequence } from './bus-errors.ts';
+import { orUnavailable, WrongLastSequence } from './bus-errors.ts';
 import type { Publisher } from './publisher.ts';
 
 /**
@@ -18,11 +18,14 @@ export function recogniseOwnAppends(publisher: Publisher, jsm: JetStreamManager)
         return await publisher.publish(subject, payload, { ...options, msgId });
       } catch (error) {
         if (!(error instanceof WrongLastSequence)) throw error;
-        const stream = await jsm.streams.find(subject);
-        const last = await jsm.streams.getMessage(stream, { last_by_subj: subject });
+        const last = await orUnavailable(lastOf(jsm, subject), `the last ${subject}`);
         if (last?.header.get('Nats-Msg-Id') !== msgId) throw error;
         return { seq: last.seq, duplicate: true };
       }
     },
   };
+}
+
+async function lastOf({ streams }: JetStreamManager, subject: string): Promise<StoredMsg | null> {
+  return streams.getMessage(await streams.find(subject), { last_by_subj: subject });
 }

@@ -1,5 +1,5 @@
 import { MsgHdrsImpl, type Msg } from '@nats-io/nats-core';
-import { MessageTooLarge, PublishRefused, WrongLastSequence } from './bus-errors.ts';
+import { MessageTooLarge, PublishRefused, SubjectOccupied, WrongLastSequence } from './bus-errors.ts';
 
 export interface PublishOptions {
   /** Deduplication id within the stream's window. Default: one of this publish, so that its own retries are safe. */
@@ -76,6 +76,9 @@ interface WireAnswer {
 
 const WRONG_LAST_SEQUENCE: readonly (number | undefined)[] = [10071, 10164];
 const TOO_LARGE = 10054;
+/** This code is that of every refused store; only its text tells a full subject from a full stream. */
+const STORE_FAILED = 10077;
+const SUBJECT_FULL = 'maximum messages per subject exceeded';
 /** The first try of this id is still on its way through the cluster. */
 const DUPLICATE_IN_PROCESS = 10158;
 
@@ -92,6 +95,9 @@ export function parsePublishAnswer(message: Msg): PublishAnswer {
   const text = `${error.description ?? 'no description'} (${error.err_code ?? error.code})`;
   if (WRONG_LAST_SEQUENCE.includes(error.err_code)) return { kind: 'refused', error: new WrongLastSequence(text) };
   if (error.err_code === TOO_LARGE) return { kind: 'refused', error: new MessageTooLarge(text) };
+  if (error.err_code === STORE_FAILED && error.description === SUBJECT_FULL) {
+    return { kind: 'refused', error: new SubjectOccupied(text) };
+  }
   if (error.code >= 500 || error.err_code === DUPLICATE_IN_PROCESS) return { kind: 'trouble', trouble: text };
   return { kind: 'refused', error: new PublishRefused(text) };
 }

@@ -16,6 +16,7 @@ export interface Publisher {
    *
    * @throws BusUnavailable not confirmed in time: it may be stored or not
    * @throws WrongLastSequence the expectation did not hold
+   * @throws SubjectOccupied on a stream of one message per subject that refuses a second
    * @throws MessageTooLarge
    * @throws PublishRefused a mistake in the message
    */

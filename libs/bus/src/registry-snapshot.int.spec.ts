@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { makeApiKeyId, makeSubscriptionId, type SubscriptionId, type TenantId } from '#core/ids';
+import {
+  makeApiKeyId,
+  makeRedeliveryId,
+  makeSubscriptionId,
+  type RedeliveryId,
+  type SubscriptionId,
+  type TenantId,
+} from '#core/ids';
 import type { Subscription } from '#core/registry/subscription';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
 import { aSpec } from '#testkit/a-subscription';
@@ -129,6 +136,42 @@ describe('openRegistrySnapshot', () => {
     await append({ aggregate: 'apikey', id, tenant: ACME, event: { kind: 'ApiKeyRevoked', atMs: 2, by: 'admin' } });
     await snapshot.catchUp();
     expect(snapshot.apiKeyByHash(key.hash)).toBeUndefined();
+  });
+
+  test('shows redeliveries to their own tenant only, in their order', async () => {
+    const ids = [0, 1].map(() => makeRedeliveryId(made++, new Uint8Array(10)));
+    for (const id of ids) {
+      await append({
+        aggregate: 'redelivery',
+        id,
+        tenant: ACME,
+        event: {
+          kind: 'RedeliveryRequested',
+          id,
+          tenant: ACME,
+          selection: { states: ['dead'], untilMs: 1 },
+          requestsPerMinute: 60,
+          count: 3,
+          atMs: 1,
+          by: 'admin',
+        },
+      });
+    }
+    const [first = '' as RedeliveryId] = ids;
+    await append({
+      aggregate: 'redelivery',
+      id: first,
+      tenant: ACME,
+      event: { kind: 'RedeliveryCancelled', atMs: 2, by: 'admin' },
+    });
+    await snapshot.catchUp();
+    expect(snapshot.redelivery(ACME, first)).toMatchObject({ state: 'cancelled', count: 3 });
+    expect(snapshot.redelivery(OTHER, first)).toBeUndefined();
+    expect(snapshot.redeliveries(ACME).map(({ id, state }) => [id, state])).toEqual([
+      [ids[0], 'cancelled'],
+      [ids[1], 'running'],
+    ]);
+    expect(snapshot.redeliveries(OTHER)).toEqual([]);
   });
 
   test('knows the last sequence of a subject, which the next append expects', async () => {

@@ -1,7 +1,11 @@
 import type { RegistryRecord } from '#contracts/bus/registry-record';
-import type { ApiKeyId, SubscriptionId, TenantId } from '#core/ids';
+import type { ApiKeyId, RedeliveryId, SigningKeyId, SubscriptionId, TenantId } from '#core/ids';
 import type { ApiKey } from '#core/registry/api-key';
 import { apiKeyDecider } from '#core/registry/api-key-decider';
+import type { Redelivery } from '#core/registry/redelivery';
+import { redeliveryDecider } from '#core/registry/redelivery-decider';
+import type { SigningKey } from '#core/registry/signing-key';
+import { signingKeyDecider } from '#core/registry/signing-key-decider';
 import type { Subscription } from '#core/registry/subscription';
 import { subscriptionDecider } from '#core/registry/subscription-decider';
 import type { Tenant } from '#core/registry/tenant';
@@ -20,6 +24,13 @@ export interface RegistrySnapshot {
   subscriptions(tenant?: TenantId): Iterable<Subscription>;
   apiKey(tenant: TenantId, id: ApiKeyId): ApiKey | undefined;
   apiKeyByHash(hash: string): ApiKey | undefined;
+  redelivery(tenant: TenantId, id: RedeliveryId): Redelivery | undefined;
+  /** Of one tenant, in the order in which they were requested. */
+  redeliveries(tenant: TenantId): readonly Redelivery[];
+  signingKey(tenant: TenantId, id: SigningKeyId): SigningKey | undefined;
+  signingKeyById(id: SigningKeyId): SigningKey | undefined;
+  /** Of one tenant, or of all. */
+  signingKeys(tenant?: TenantId): Iterable<SigningKey>;
   /** Last sequence seen on a subject, 0 when none: what an append to it expects. */
   lastSeqOf(subject: string): number;
   /**
@@ -74,6 +85,9 @@ export function makeRegistryFold(): {
   const subscriptions = new Map<string, Subscription>();
   const keys = new Map<string, ApiKey>();
   const keysByHash = new Map<string, ApiKey>();
+  const redeliveries = new Map<string, Redelivery>();
+  const signingKeys = new Map<string, SigningKey>();
+  const signingKeysByTenant = new Map<string, Map<string, SigningKey>>();
   const lastSeqs = new Map<string, number>();
   const listeners: ((id: SubscriptionId, now: Subscription | undefined) => void)[] = [];
 
@@ -96,6 +110,17 @@ export function makeRegistryFold(): {
         if (now !== undefined) keysByHash.set(now.hash, now);
         return;
       }
+      case 'redelivery':
+        put(redeliveries, record.id, redeliveryDecider.evolve(redeliveries.get(record.id), record.event));
+        return;
+      case 'signingkey': {
+        const now = signingKeyDecider.evolve(signingKeys.get(record.id), record.event);
+        put(signingKeys, record.id, now);
+        const ofItsTenant = signingKeysByTenant.get(record.tenant) ?? new Map<string, SigningKey>();
+        signingKeysByTenant.set(record.tenant, ofItsTenant);
+        put(ofItsTenant, record.id, now);
+        return;
+      }
       default:
         throw new TypeError(`unknown aggregate in ${JSON.stringify(record)}`);
     }
@@ -115,6 +140,11 @@ export function makeRegistryFold(): {
         tenant === undefined ? subscriptions.values() : [...subscriptions.values()].filter((s) => s.tenant === tenant),
       apiKey: (tenant, id) => ofTenant(tenant, keys.get(id)),
       apiKeyByHash: (hash) => keysByHash.get(hash),
+      redelivery: (tenant, id) => ofTenant(tenant, redeliveries.get(id)),
+      redeliveries: (tenant) => [...redeliveries.values()].filter((each) => each.tenant === tenant),
+      signingKey: (tenant, id) => ofTenant(tenant, signingKeys.get(id)),
+      signingKeyById: (id) => signingKeys.get(id),
+      signingKeys: (tenant) => (tenant === undefined ? signingKeys : signingKeysByTenant.get(tenant))?.values() ?? [],
       lastSeqOf: (subject) => lastSeqs.get(subject) ?? 0,
       onSubscriptionChange: (listener) => void listeners.push(listener),
     },

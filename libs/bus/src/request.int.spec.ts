@@ -4,7 +4,7 @@ import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { BusUnavailable, RequestFailed } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
-import { request, serve } from './request.ts';
+import { askAll, request, serve } from './request.ts';
 
 let nats: TestNats;
 let bus: TestBus;
@@ -78,5 +78,40 @@ describe('request', () => {
     gate.resolve();
     await stopped;
     expect(await answer).toEqual(new Uint8Array([7]));
+  });
+});
+
+describe('askAll', () => {
+  test('collects the answers of all who serve, without those who fail', async () => {
+    const third = await bus.another();
+    const answer = (n: number) => () => Promise.resolve(new Uint8Array([n]));
+    const servings = [
+      serve(bus, { subject: 'all' }, answer(1)),
+      serve(other, { subject: 'all' }, answer(2)),
+      serve(third, { subject: 'all' }, () => Promise.reject(new Error('a fault of the handler'))),
+    ];
+    await Promise.all([bus, other, third].map(({ nc }) => nc.flush()));
+    const answers = await askAll(bus, 'all', new Uint8Array(), { waitMs: 5_000, expected: 3 });
+    expect(new Set(answers.map(([n]) => n))).toEqual(new Set([1, 2]));
+    expect(answers).toHaveLength(2);
+    await Promise.all(servings.map((serving) => serving.stop()));
+  });
+
+  test('waits as long as it was told for those who may still answer', async () => {
+    const servings = [
+      serve(bus, { subject: 'some' }, (payload) => Promise.resolve(payload)),
+      serve(other, { subject: 'some' }, () => new Promise(() => undefined)),
+    ];
+    await Promise.all([bus, other].map(({ nc }) => nc.flush()));
+    const start = performance.now();
+    expect(await askAll(bus, 'some', new Uint8Array([7]), { waitMs: 200 })).toEqual([new Uint8Array([7])]);
+    expect(performance.now() - start).toBeGreaterThan(190);
+    await servings[0]?.stop();
+  });
+
+  test('is over at once when nobody serves', async () => {
+    const start = performance.now();
+    expect(await askAll(bus, 'nobody', new Uint8Array(), { waitMs: 10_000 })).toEqual([]);
+    expect(performance.now() - start).toBeLessThan(2_000);
   });
 });

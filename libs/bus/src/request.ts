@@ -1,4 +1,4 @@
-import { headers, NoRespondersError, TimeoutError, type Msg } from '@nats-io/nats-core';
+import { createInbox, headers, NoRespondersError, TimeoutError, type Msg } from '@nats-io/nats-core';
 import { BusUnavailable, RequestFailed } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
 
@@ -29,9 +29,53 @@ export async function request(
       throw new BusUnavailable(`no answer on ${subject} within ${timeoutMs} ms`, { cause });
     throw new BusUnavailable(`the question on ${subject} could not be asked`, { cause });
   }
-  const failure = answer.headers?.get(FAILURE);
-  if (failure !== undefined && failure !== '') throw new RequestFailed(`${subject}: ${failure}`);
+  const failure = failureOf(answer);
+  if (failure !== '') throw new RequestFailed(`${subject}: ${failure}`);
   return answer.data;
+}
+
+function failureOf(answer: Msg): string {
+  return answer.headers?.get(FAILURE) ?? '';
+}
+
+export interface AskAllOptions {
+  /** How long answers are collected. */
+  readonly waitMs: number;
+  /** As soon as there are so many answers it is over. Default: no such number. */
+  readonly expected?: number;
+}
+
+/**
+ * One question to all who serve the subject without a queue, and what of their answers came in time; those who failed are left out.
+ * At once nothing when nobody serves it.
+ *
+ * @throws BusUnavailable it could not be asked
+ */
+export async function askAll(
+  bus: Pick<Bus, 'nc'>,
+  subject: string,
+  payload: Uint8Array,
+  { waitMs, expected = Infinity }: AskAllOptions,
+): Promise<readonly Uint8Array[]> {
+  const { nc } = bus;
+  if (nc.isClosed() || nc.info === undefined) throw new BusUnavailable(`the question on ${subject} could not be asked`);
+  const inbox = createInbox();
+  const answers: Uint8Array[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let heard = 0;
+  const subscription = nc.subscribe(inbox, {
+    callback: (error, message) => {
+      const isNobody = error !== null || message.headers?.code === 503;
+      if (!isNobody && failureOf(message) === '') answers.push(message.data);
+      if (isNobody || ++heard >= expected) resolve();
+    },
+  });
+  const timer = setTimeout(resolve, waitMs);
+  nc.publish(subject, payload, { reply: inbox });
+  await promise;
+  clearTimeout(timer);
+  if (!nc.isClosed()) subscription.unsubscribe();
+  return answers;
 }
 
 export interface Serving {
@@ -41,8 +85,8 @@ export interface Serving {
 
 export interface ServeOptions {
   readonly subject: string;
-  /** Processes with the same queue share the questions. */
-  readonly queue: string;
+  /** Processes with the same queue share the questions. Absent: every process answers every question, see {@link askAll}. */
+  readonly queue?: string;
 }
 
 /** Answers questions. What the handler throws is logged here and told to the asker as "failed", without its message. */
@@ -63,7 +107,7 @@ export function serve(
     }
   };
   const subscription = bus.nc.subscribe(subject, {
-    queue,
+    ...(queue === undefined ? {} : { queue }),
     callback: (error, message) => {
       if (error !== null) {
         bus.logger.error({ err: error, subject }, 'nats: serving is refused');

@@ -7,7 +7,8 @@ export interface ScheduledMessage {
   readonly timerSubject: string;
   /** Where the server publishes the payload then; a subject of the same stream. */
   readonly targetSubject: string;
-  readonly msgId: string;
+  /** Default: one of this call, so that every call replaces the timer. */
+  readonly msgId?: string;
   readonly payload: Uint8Array;
   /** How long to go on trying to store it. Default: the publisher's. */
   readonly timeoutMs?: number;
@@ -20,7 +21,7 @@ export interface ScheduledMessage {
  */
 export async function scheduleMessage(bus: Pick<Bus, 'publisher'>, message: ScheduledMessage): Promise<void> {
   await bus.publisher.publish(message.timerSubject, message.payload, {
-    msgId: message.msgId,
+    ...(message.msgId === undefined ? {} : { msgId: message.msgId }),
     ...(message.timeoutMs === undefined ? {} : { timeoutMs: message.timeoutMs }),
     headers: [
       ['Nats-Schedule', `@at ${new Date(message.atMs).toISOString()}`],

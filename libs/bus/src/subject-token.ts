@@ -44,3 +44,8 @@ export function fnv1a(text: string, seed = 0x811c9dc5): number {
   }
   return hash >>> 0;
 }
+
+/** `c` of `a.b.c`: the subscription, in all subjects that end with one. */
+export function lastToken(subject: string): string {
+  return subject.slice(subject.lastIndexOf('.') + 1);
+}

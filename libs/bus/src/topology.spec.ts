@@ -22,6 +22,7 @@ describe('makeTopology', () => {
     }
     for (const { config } of blue.consumerConfigs()) expect(config.filter_subject ?? 'blue.').toMatch(/^blue\./);
     expect([blue.signSubject, blue.sealSubject]).toEqual(['blue.signer.sign', 'blue.signer.seal']);
+    expect([blue.aliveSubject, blue.laneHealthSubject]).toEqual(['blue.alive.delivery', 'blue.alive.health']);
   });
 
   test.each(['ce', 'retry', 'Blue', 'a.b', '-a', 'a'.repeat(33)])('refuses the deployment %j', (deployment) => {
@@ -34,7 +35,8 @@ describe('makeTopology', () => {
 
   test('has no subject whose first token is not among the roots', () => {
     const subjects = topology.streamConfigs().flatMap((config) => config.subjects ?? []);
-    const first = [...subjects, topology.signSubject, topology.sealSubject].map((subject) => subject.split('.', 1)[0]);
+    const asked = [topology.signSubject, topology.sealSubject, topology.aliveSubject, topology.laneHealthSubject];
+    const first = [...subjects, ...asked].map((subject) => subject.split('.', 1)[0]);
     expect(SUBJECT_ROOTS).toEqual(expect.arrayContaining(first));
   });
 
@@ -67,7 +69,50 @@ describe('makeTopology', () => {
       .consumerConfigs()
       .filter(({ stream }) => stream === topology.streams.RETRIES)
       .map(({ config }) => config.filter_subject);
-    expect(filters).toEqual(Array.from({ length: PARTITIONS }, (_, p) => `retry.due.${p}.*`));
+    expect(filters).toEqual([...Array.from({ length: PARTITIONS }, (_, p) => `retry.due.${p}.*`), 'retry.wake.*']);
+  });
+
+  test('covers every partition of both roads of DELIVERIES with a consumer of its own', () => {
+    const filters = topology
+      .consumerConfigs()
+      .filter(({ stream }) => stream === topology.streams.DELIVERIES)
+      .map(({ config }) => config.filter_subject);
+    const partitions = Array.from({ length: PARTITIONS }, (_, p) => p);
+    expect(filters).toEqual(['deliver', 'bulk'].flatMap((road) => partitions.map((p) => `${road}.${p}.*`)));
+  });
+
+  test('puts what a tenant publishes above its budget into one partition, whatever the subscription', () => {
+    const p = topology.partitionOf('acme');
+    expect(topology.bulkSubject('acme', 'sub_a')).toBe(`bulk.${p}.sub_a`);
+    expect(topology.bulkSubject('acme', 'sub_b')).toBe(`bulk.${p}.sub_b`);
+  });
+
+  test('has one subject per lane on each of its streams, and its timer stays in RETRIES', () => {
+    expect([topology.laneSubject('sub_1'), topology.wakeSubject('sub_1'), topology.circuitSubject('sub_1')]).toEqual([
+      'lane.sub_1',
+      'wake.sub_1',
+      'circuit.sub_1',
+    ]);
+    expect([topology.wakeTimerSubject('sub_1'), topology.retryWakeSubject('sub_1')]).toEqual([
+      'retry.at.sub_1._wake',
+      'retry.wake.sub_1',
+    ]);
+  });
+
+  test('has no consumer on LANES and one on WAKE', () => {
+    const on = (stream: string) => topology.consumerConfigs().filter((consumer) => consumer.stream === stream);
+    expect(on(topology.streams.LANES)).toEqual([]);
+    expect(on(topology.streams.WAKE).map(({ config }) => config.durable_name)).toEqual(['lanes']);
+  });
+
+  test('carries out old verdicts, and tells nobody what was before it could', () => {
+    const named = (name: string) => topology.consumerConfigs().filter(({ config }) => config.durable_name === name);
+    expect(named('verdicts').map(({ config }) => config.deliver_policy)).toEqual(['all']);
+    expect(named('operational').map(({ stream, config }) => [stream, config.deliver_policy])).toEqual([
+      ['REGISTRY', 'new'],
+      ['JOURNAL', 'new'],
+      ['DEADLETTERS', 'new'],
+    ]);
   });
 
   test('limits the consumers of every stream and never drops by count or bytes', () => {

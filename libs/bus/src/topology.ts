@@ -53,10 +53,28 @@ const MAX_CONSUMERS = 64;
 const COUNTER_HISTORY = 10_000;
 /** An event that is matched again after a longer outage counts twice. */
 const COUNTER_DEDUPLICATION_SECONDS = 3600;
-const REGISTRY_MAX_CONSUMERS = 1024;
+/** Every process folds it, with a consumer of its own. */
+const FOLDED_MAX_CONSUMERS = 1024;
+/** Jobs that run at once in the whole cluster; others wait. */
+const RUNNING_REDELIVERIES = 1000;
+/** A key that was not used for a year is not known to have been used. */
+const KEY_USE_MAX_AGE_SECONDS = 366 * 86_400;
+/** Lanes that are drained at once in the whole cluster; each is a lease, unacknowledged for as long as that takes. */
+const AWAKE_LANES = 20_000;
 
 export type StreamKey =
-  'EVENTS' | 'REGISTRY' | 'DELIVERIES' | 'RETRIES' | 'VALIDATIONS' | 'JOURNAL' | 'DEADLETTERS' | 'COUNTERS';
+  | 'EVENTS'
+  | 'REGISTRY'
+  | 'DELIVERIES'
+  | 'RETRIES'
+  | 'LANES'
+  | 'WAKE'
+  | 'CIRCUITS'
+  | 'VALIDATIONS'
+  | 'JOURNAL'
+  | 'DEADLETTERS'
+  | 'COUNTERS'
+  | 'KEYUSES';
 export type WantedStream = Partial<StreamConfig> & { readonly name: string };
 export interface WantedConsumer {
   readonly stream: string;
@@ -68,14 +86,26 @@ export interface Topology {
   readonly options: TopologyOptions;
   readonly streams: Readonly<Record<StreamKey, string>>;
   readonly partitions: 8;
-  /** Durable consumer names. `fresh` and `retry` have one per partition; `projector` exists on four streams. */
+  /** Durable consumer names. `fresh`, `bulk` and `retry` have one per partition; `projector` exists on four streams. */
   readonly consumers: {
     readonly matcher: 'matcher';
     readonly projector: 'projector';
     readonly fresh: readonly string[];
+    /** On DELIVERIES: what a tenant published above its budget. */
+    readonly bulk: readonly string[];
     readonly retry: readonly string[];
+    /** On WAKE: the leases of the lanes. */
+    readonly lanes: 'lanes';
+    /** On RETRIES: lanes whose timer fired. */
+    readonly wakeDue: 'wake-due';
     /** On REGISTRY: subscriptions that changed, for whoever has to ask their sinks. */
     readonly subscriptionChanges: 'subscription-changes';
+    /** On REGISTRY: redeliveries that are requested; unacknowledged for as long as they run. */
+    readonly redeliveries: 'redeliveries';
+    /** On JOURNAL: what delivery found out about subscriptions. */
+    readonly verdicts: 'verdicts';
+    /** On REGISTRY, JOURNAL and DEADLETTERS: what tenants are told by events of Posthaste's own. */
+    readonly operational: 'operational';
     /** On VALIDATIONS: sinks to be asked. */
     readonly validationAsks: 'validation-asks';
     /** On VALIDATIONS: their answers, and the deadlines for them. */
@@ -89,14 +119,26 @@ export interface Topology {
   tenantOfEventSubject(subject: string): string | undefined;
   /** `registry.<tenant>.<aggregate>.<id>` */
   registrySubject(tenant: string, aggregate: string, id: string): string;
-  /** 0 … 7, stable for ever: a subscription's messages stay in their partition over versions. */
-  partitionOf(subscription: string): number;
+  /** 0 … 7 of a subscription or a tenant, stable for ever: its messages stay in their partition over versions. */
+  partitionOf(id: string): number;
   /** `deliver.<p>.<subscription>` */
   deliverSubject(subscription: string): string;
+  /** `bulk.<p>.<subscription>`, p of the tenant: one that publishes too much holds up an eighth of those that do so too. */
+  bulkSubject(tenant: string, subscription: string): string;
+  /** `lane.<subscription>` */
+  laneSubject(subscription: string): string;
+  /** `wake.<subscription>`: the lease of its lane. */
+  wakeSubject(subscription: string): string;
+  /** `circuit.<subscription>`: what all processes know of its lane. */
+  circuitSubject(subscription: string): string;
   /** `retry.at.<subscription>.<delivery>-<event seq>`: the timer. Never consumed: an ack would delete it. */
   retryAtSubject(subscription: string, timer: string): string;
   /** `retry.due.<p>.<subscription>`: what the server publishes when the timer fires. */
   retryDueSubject(subscription: string): string;
+  /** `retry.at.<subscription>._wake`: the one timer of a lane. */
+  wakeTimerSubject(subscription: string): string;
+  /** `retry.wake.<subscription>`: what the server publishes when that fires. */
+  retryWakeSubject(subscription: string): string;
   /** `validate.ask.<tenant>.<subscription>`: a sink to be asked. */
   validationAskSubject(tenant: string, subscription: string): string;
   /** `validate.told.<tenant>.<subscription>`: its answer, or the deadline for it. */
@@ -109,9 +151,15 @@ export interface Topology {
   deadSubject(tenant: string, subscription: string): string;
   /** `count.<subscription>`: events matched by a subscription that has a limit of them. */
   countSubject(subscription: string): string;
+  /** `keyuse.<tenant>.<key>`: when and from where an API key was last used. */
+  keyUseSubject(tenant: string, key: string): string;
   /** Request/reply with the signer. */
   readonly signSubject: string;
   readonly sealSubject: string;
+  /** Core NATS: delivery workers say that they are alive. */
+  readonly aliveSubject: string;
+  /** Core NATS: a question to all delivery workers about one subscription. */
+  readonly laneHealthSubject: string;
   /** Where the schedule self-test publishes and what it expects; no consumer reads either. */
   probeSubjects(unique: string): { readonly at: string; readonly due: string };
   streamConfigs(): readonly WantedStream[];
@@ -127,7 +175,7 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
   const stream = options.deployment === '' ? '' : `${options.deployment}_`;
   const dot = options.deployment === '' ? '' : `${options.deployment}.`;
   const numbers = Array.from({ length: PARTITIONS }, (_, p) => p);
-  const partitionOf = (subscription: string): number => fnv1a(subscription) % PARTITIONS;
+  const partitionOf = (id: string): number => fnv1a(id) % PARTITIONS;
   const topology: Topology = {
     options,
     partitions: PARTITIONS,
@@ -136,17 +184,27 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
       REGISTRY: `${stream}REGISTRY`,
       DELIVERIES: `${stream}DELIVERIES`,
       RETRIES: `${stream}RETRIES`,
+      LANES: `${stream}LANES`,
+      WAKE: `${stream}WAKE`,
+      CIRCUITS: `${stream}CIRCUITS`,
       VALIDATIONS: `${stream}VALIDATIONS`,
       JOURNAL: `${stream}JOURNAL`,
       DEADLETTERS: `${stream}DEADLETTERS`,
       COUNTERS: `${stream}COUNTERS`,
+      KEYUSES: `${stream}KEYUSES`,
     },
     consumers: {
       matcher: 'matcher',
       projector: 'projector',
       fresh: numbers.map((p) => `fresh-${p}`),
+      bulk: numbers.map((p) => `bulk-${p}`),
       retry: numbers.map((p) => `retry-${p}`),
+      lanes: 'lanes',
+      wakeDue: 'wake-due',
       subscriptionChanges: 'subscription-changes',
+      redeliveries: 'redeliveries',
+      verdicts: 'verdicts',
+      operational: 'operational',
       validationAsks: 'validation-asks',
       validationsTold: 'validations-told',
     },
@@ -157,16 +215,25 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
     registrySubject: (tenant, aggregate, id) => `${dot}registry.${tenant}.${aggregate}.${id}`,
     partitionOf,
     deliverSubject: (subscription) => `${dot}deliver.${partitionOf(subscription)}.${subscription}`,
+    bulkSubject: (tenant, subscription) => `${dot}bulk.${partitionOf(tenant)}.${subscription}`,
+    laneSubject: (subscription) => `${dot}lane.${subscription}`,
+    wakeSubject: (subscription) => `${dot}wake.${subscription}`,
+    circuitSubject: (subscription) => `${dot}circuit.${subscription}`,
     retryAtSubject: (subscription, timer) => `${dot}retry.at.${subscription}.${timer}`,
     retryDueSubject: (subscription) => `${dot}retry.due.${partitionOf(subscription)}.${subscription}`,
+    wakeTimerSubject: (subscription) => topology.retryAtSubject(subscription, '_wake'),
+    retryWakeSubject: (subscription) => `${dot}retry.wake.${subscription}`,
     validationAskSubject: (tenant, subscription) => `${dot}validate.ask.${tenant}.${subscription}`,
     validationToldSubject: (tenant, subscription) => `${dot}validate.told.${tenant}.${subscription}`,
     validationAtSubject: (subscription, kind) => `${dot}validate.at.${subscription}.${kind}`,
     journalSubject: (tenant, kind) => `${dot}journal.${tenant}.${kind}`,
     deadSubject: (tenant, subscription) => `${dot}dead.${tenant}.${subscription}`,
     countSubject: (subscription) => `${dot}count.${subscription}`,
+    keyUseSubject: (tenant, key) => `${dot}keyuse.${tenant}.${key}`,
     signSubject: `${dot}signer.sign`,
     sealSubject: `${dot}signer.seal`,
+    aliveSubject: `${dot}alive.delivery`,
+    laneHealthSubject: `${dot}alive.health`,
     probeSubjects: (unique) => ({ at: `${dot}retry.at._probe.${unique}`, due: `${dot}retry.due._probe.${unique}` }),
     streamConfigs: () => streamConfigs(topology.streams, dot, options),
     consumerConfigs: () => consumerConfigs(topology, dot),
@@ -193,7 +260,7 @@ function checkOptions(options: TopologyOptions): void {
   }
 }
 
-/** Limits that could drop messages silently (count, bytes) stay off everywhere: age is the only way out of a stream. */
+/** Limits that could drop an obligation silently (count, bytes) stay off everywhere: age is the only way out of a stream. */
 function streamConfigs(streams: Topology['streams'], dot: string, options: TopologyOptions): readonly WantedStream[] {
   const deduplication = nanos(options.deduplicationSeconds * 1000);
   const common = {
@@ -208,7 +275,7 @@ function streamConfigs(streams: Topology['streams'], dot: string, options: Topol
     duplicate_window: nanos(120_000),
     allow_direct: true,
   };
-  const lane = { ...common, retention: RetentionPolicy.Workqueue, max_age: nanos(LANE_MAX_AGE_SECONDS * 1000) };
+  const road = { ...common, retention: RetentionPolicy.Workqueue, max_age: nanos(LANE_MAX_AGE_SECONDS * 1000) };
   const retention = nanos(options.eventRetentionSeconds * 1000);
   return [
     {
@@ -225,18 +292,38 @@ function streamConfigs(streams: Topology['streams'], dot: string, options: Topol
       subjects: [`${dot}registry.*.*.*`],
       deny_delete: true,
       deny_purge: true,
-      max_consumers: REGISTRY_MAX_CONSUMERS,
+      max_consumers: FOLDED_MAX_CONSUMERS,
     },
-    { ...lane, name: streams.DELIVERIES, subjects: [`${dot}deliver.*.*`] },
+    { ...road, name: streams.DELIVERIES, subjects: [`${dot}deliver.*.*`, `${dot}bulk.*.*`] },
     {
-      ...lane,
+      ...road,
       name: streams.RETRIES,
-      subjects: [`${dot}retry.at.*.*`, `${dot}retry.due.*.*`],
+      subjects: [`${dot}retry.at.*.*`, `${dot}retry.due.*.*`, `${dot}retry.wake.*`],
       allow_msg_schedules: true,
       allow_msg_ttl: true,
     },
+    // Read and deleted by the holder of the lane's lease: no consumers, hence no work queue.
+    { ...common, name: streams.LANES, subjects: [`${dot}lane.*`], max_age: nanos(LANE_MAX_AGE_SECONDS * 1000) },
+    // The one stream that refuses: a second wake while the first is stored or in flight.
     {
-      ...lane,
+      ...common,
+      name: streams.WAKE,
+      subjects: [`${dot}wake.*`],
+      retention: RetentionPolicy.Workqueue,
+      max_msgs_per_subject: 1,
+      discard: DiscardPolicy.New,
+      discard_new_per_subject: true,
+    },
+    {
+      ...common,
+      name: streams.CIRCUITS,
+      subjects: [`${dot}circuit.*`],
+      max_msgs_per_subject: 1,
+      allow_msg_ttl: true,
+      max_consumers: FOLDED_MAX_CONSUMERS,
+    },
+    {
+      ...road,
       name: streams.VALIDATIONS,
       subjects: [`${dot}validate.at.*.*`, `${dot}validate.ask.*.*`, `${dot}validate.told.*.*`],
       allow_msg_schedules: true,
@@ -257,6 +344,13 @@ function streamConfigs(streams: Topology['streams'], dot: string, options: Topol
       // The newest message has the total; older ones tell a matcher that comes again which number its event got.
       max_msgs_per_subject: COUNTER_HISTORY,
       duplicate_window: nanos(COUNTER_DEDUPLICATION_SECONDS * 1000),
+    },
+    {
+      ...common,
+      name: streams.KEYUSES,
+      subjects: [`${dot}keyuse.*.*`],
+      max_msgs_per_subject: 1,
+      max_age: nanos(KEY_USE_MAX_AGE_SECONDS * 1000),
     },
   ];
 }
@@ -279,10 +373,19 @@ function consumerConfigs({ streams, consumers, options }: Topology, dot: string)
       stream: streams.DELIVERIES,
       config: { ...durable(name, 512), filter_subject: `${dot}deliver.${p}.*` },
     })),
+    ...consumers.bulk.map((name, p) => ({
+      stream: streams.DELIVERIES,
+      config: { ...durable(name, 512), filter_subject: `${dot}bulk.${p}.*` },
+    })),
     ...consumers.retry.map((name, p) => ({
       stream: streams.RETRIES,
       config: { ...durable(name, 128), filter_subject: `${dot}retry.due.${p}.*` },
     })),
+    {
+      stream: streams.RETRIES,
+      config: { ...durable(consumers.wakeDue, 1024), filter_subject: `${dot}retry.wake.*` },
+    },
+    { stream: streams.WAKE, config: durable(consumers.lanes, AWAKE_LANES) },
     {
       stream: streams.REGISTRY,
       config: {
@@ -290,6 +393,26 @@ function consumerConfigs({ streams, consumers, options }: Topology, dot: string)
         filter_subject: `${dot}registry.*.subscription.*`,
       },
     },
+    {
+      stream: streams.REGISTRY,
+      config: {
+        ...durable(consumers.redeliveries, RUNNING_REDELIVERIES),
+        filter_subject: `${dot}registry.*.redelivery.*`,
+      },
+    },
+    {
+      stream: streams.JOURNAL,
+      config: { ...durable(consumers.verdicts, 256), filter_subject: `${dot}journal.*.verdict` },
+    },
+    // From when it is made on: an installation that is upgraded does not tell what was long ago.
+    ...[
+      { stream: streams.REGISTRY, filter_subject: `${dot}registry.*.subscription.*` },
+      { stream: streams.JOURNAL, filter_subject: `${dot}journal.*.circuit` },
+      { stream: streams.DEADLETTERS, filter_subject: `${dot}dead.*.*` },
+    ].map(({ stream, filter_subject }) => ({
+      stream,
+      config: { ...durable(consumers.operational, 256), deliver_policy: DeliverPolicy.New, filter_subject },
+    })),
     {
       stream: streams.VALIDATIONS,
       config: { ...durable(consumers.validationAsks, 256), filter_subject: `${dot}validate.ask.*.*` },

@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import type { ApiKeyId, TenantId } from '#core/ids';
+import { eventually } from '#testkit/eventually';
+import { startNats, type TestNats } from '#testkit/nats';
+import { makeTestBus, type TestBus } from '#testkit/test-bus';
+import { makeKeyUses } from './key-uses.ts';
+
+jest.setTimeout(30_000);
+
+const tenant = 'acme' as TenantId;
+const key = 'key_01' as ApiKeyId;
+let nats: TestNats;
+let bus: TestBus;
+
+beforeAll(async () => {
+  nats = await startNats();
+  bus = await makeTestBus(nats.url);
+});
+
+afterAll(async () => {
+  await bus.close();
+  await nats.stop();
+});
+
+test('the last use of a key is told at most once a minute, and every process can read it', async () => {
+  let nowMs = 1_000_000;
+  const mine = makeKeyUses(bus, () => nowMs);
+  const theirs = makeKeyUses(await bus.another(), () => nowMs);
+  expect(await theirs.lastUse(tenant, key)).toBeUndefined();
+
+  mine.used(tenant, key, '192.0.2.1');
+  expect(await eventually(() => theirs.lastUse(tenant, key))).toEqual({ atMs: nowMs, from: '192.0.2.1' });
+
+  mine.used(tenant, key, '192.0.2.2'); // within the minute: not told
+  nowMs += 60_000;
+  mine.used(tenant, key, '192.0.2.3');
+  await eventually(async () => (await theirs.lastUse(tenant, key))?.atMs === nowMs);
+  expect(await theirs.lastUse(tenant, key)).toEqual({ atMs: nowMs, from: '192.0.2.3' });
+  expect((await bus.jsm.streams.info(bus.topology.streams.KEYUSES)).state).toMatchObject({ messages: 1, last_seq: 2 });
+  expect(await theirs.lastUse('other' as TenantId, key)).toBeUndefined();
+});

@@ -1,0 +1,43 @@
+import type { ApiKeyId, TenantId } from '#core/ids';
+import type { Bus } from './connection.ts';
+
+/** Each process tells of a key at most that often. */
+const TOLD_EVERY_MS = 60_000;
+
+/** The last use of an API key that anybody told of, up to a minute old. */
+export interface KeyUse {
+  readonly atMs: number;
+  /** Address of the client. */
+  readonly from: string;
+}
+
+export interface KeyUses {
+  /** Never waits and never fails: a use that is not told is told by a later one. */
+  used(tenant: TenantId, key: ApiKeyId, from: string): void;
+  /** @throws when the broker does not answer */
+  lastUse(tenant: TenantId, key: ApiKeyId): Promise<KeyUse | undefined>;
+}
+
+/** Last uses are the newest message of each key on KEYUSES: no row is written per request, and no process asks another. */
+export function makeKeyUses(
+  { publisher, topology, jsm }: Pick<Bus, 'publisher' | 'topology' | 'jsm'>,
+  now: () => number,
+): KeyUses {
+  const toldAtMs = new Map<ApiKeyId, number>();
+  const stream = topology.streams.KEYUSES;
+
+  return {
+    used(tenant, key, from) {
+      const atMs = now();
+      if (atMs - (toldAtMs.get(key) ?? -Infinity) < TOLD_EVERY_MS) return;
+      toldAtMs.set(key, atMs);
+      const use: KeyUse = { atMs, from };
+      const payload = Buffer.from(JSON.stringify(use));
+      publisher.publish(topology.keyUseSubject(tenant, key), payload).catch(() => toldAtMs.delete(key));
+    },
+    async lastUse(tenant, key) {
+      const message = await jsm.direct.getMessage(stream, { last_by_subj: topology.keyUseSubject(tenant, key) });
+      return message === null ? undefined : message.json<KeyUse>();
+    },
+  };
+}

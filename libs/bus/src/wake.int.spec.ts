@@ -1,0 +1,161 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { eventually } from '#testkit/eventually';
+import { startNats, type TestNats } from '#testkit/nats';
+import { makeTestBus, type TestBus } from '#testkit/test-bus';
+import { SubjectOccupied } from './bus-errors.ts';
+import type { Consuming } from './consume.ts';
+import { consumeDueWakes, makeWakes, type Wakes } from './wake.ts';
+
+jest.setTimeout(60_000);
+
+let nats: TestNats;
+let bus: TestBus;
+let wakes: Wakes;
+/** Subjects of the wakes that were published, refused ones as well. */
+let published: string[];
+let dueWakes: Consuming | undefined;
+
+beforeAll(async () => {
+  nats = await startNats();
+});
+
+afterAll(async () => {
+  await nats.stop();
+});
+
+beforeEach(async () => {
+  bus = await makeTestBus(nats.url);
+  published = [];
+  wakes = makeWakes(watched(), { asleepGapMs: 400 });
+});
+
+afterEach(async () => {
+  await dueWakes?.stop();
+  dueWakes = undefined;
+  await wakes.stop();
+  await bus.close();
+});
+
+function watched(): Pick<TestBus, 'publisher' | 'topology' | 'logger'> {
+  const { publisher } = bus;
+  return {
+    ...bus,
+    publisher: {
+      ...publisher,
+      publish(subject, payload, options) {
+        published.push(subject);
+        return publisher.publish(subject, payload, options);
+      },
+    },
+  };
+}
+
+const stored = async (stream: string): Promise<number> => (await bus.jsm.streams.info(stream)).state.messages;
+const lanesAwake = (): Promise<number> => stored(bus.topology.streams.WAKE);
+
+/** As its holder does it. */
+async function takeOne(): Promise<void> {
+  const consumer = await bus.js.consumers.get(bus.topology.streams.WAKE, bus.topology.consumers.lanes);
+  await (await consumer.next({ expires: 5_000 }))?.ackAck();
+}
+
+describe('wake', () => {
+  test('is stored once, however often, and again when it was taken', async () => {
+    await wakes.wake('sub_a');
+    await wakes.wake('sub_a');
+    expect(await lanesAwake()).toBe(1);
+    await takeOne();
+    expect(await lanesAwake()).toBe(0);
+    await wakes.wake('sub_a');
+    expect(await lanesAwake()).toBe(1);
+  });
+
+  test('is one for all who ask within 50 ms, published after the last of them asked', async () => {
+    await wakes.wake('sub_a');
+    await takeOne();
+    const [subject] = published;
+    const later = Array.from({ length: 100 }, () => wakes.wake('sub_a'));
+    expect(published).toEqual([subject]);
+    await Promise.all(later);
+    expect(published).toEqual([subject, subject]);
+    expect(await lanesAwake()).toBe(1);
+  });
+
+  test('of a lane that sleeps comes at the end of the interval, once, and is not waited for', async () => {
+    for (let i = 0; i < 50; i++) await wakes.wake('sub_a', { isAsleep: true });
+    expect(published).toEqual([]);
+    await eventually(async () => (await lanesAwake()) === 1);
+    expect(published).toHaveLength(1);
+  });
+
+  test('of a lane that was thought to sleep is the one that was put off', async () => {
+    await wakes.wake('sub_a', { isAsleep: true });
+    await wakes.wake('sub_a');
+    await takeOne();
+    await wakes.wake('sub_b', { isAsleep: true });
+    await eventually(async () => (await lanesAwake()) === 1);
+    expect(published).toEqual([bus.topology.wakeSubject('sub_a'), bus.topology.wakeSubject('sub_b')]);
+  });
+
+  test('that was put off is published when the process stops', async () => {
+    await Promise.all(['sub_a', 'sub_b'].map((lane) => wakes.wake(lane, { isAsleep: true })));
+    await wakes.stop();
+    expect(await lanesAwake()).toBe(2);
+  });
+
+  test('of five thousand lanes at once are all stored', async () => {
+    const start = performance.now();
+    await Promise.all(Array.from({ length: 5_000 }, (_, i) => wakes.wake(`sub_${i}`)));
+    process.stderr.write(`5 000 wakes: ${Math.round(performance.now() - start)} ms\n`);
+    expect(await lanesAwake()).toBe(5_000);
+  });
+
+  test('outlives a crash of the broker in the middle', async () => {
+    await nats.kill();
+    const waking = wakes.wake('sub_a');
+    await nats.restart();
+    await waking;
+    expect(await lanesAwake()).toBe(1);
+  });
+
+  test('is refused as its own kind of error, not as a mistake', async () => {
+    const again = () => bus.publisher.publish(bus.topology.wakeSubject('sub_a'), new Uint8Array());
+    await again();
+    await expect(again()).rejects.toThrow(SubjectOccupied);
+  });
+});
+
+describe('wakeAt', () => {
+  test('wakes the lane then, not before, and leaves no timer behind', async () => {
+    dueWakes = consumeDueWakes(bus, wakes);
+    const atMs = Date.now() + 600;
+    await wakes.wakeAt('sub_a', atMs);
+    await eventually(async () => (await lanesAwake()) === 1);
+    expect(Date.now()).toBeGreaterThanOrEqual(atMs);
+    await eventually(async () => (await stored(bus.topology.streams.RETRIES)) === 0);
+  });
+
+  test('is replaced by a later call, by an earlier instant and back to the first', async () => {
+    const timer = bus.topology.wakeTimerSubject('sub_a');
+    const start = Date.now();
+    for (const atMs of [start + 3_600_000, start + 60_000, start + 3_600_000]) await wakes.wakeAt('sub_a', atMs);
+    const { streams } = bus.jsm;
+    const last = await streams.getMessage(bus.topology.streams.RETRIES, { last_by_subj: timer });
+    expect(last?.header.get('Nats-Schedule')).toBe(`@at ${new Date(start + 3_600_000).toISOString()}`);
+    expect(await stored(bus.topology.streams.RETRIES)).toBe(1);
+    dueWakes = consumeDueWakes(bus, wakes);
+    await wakes.wakeAt('sub_a', start);
+    await eventually(async () => (await lanesAwake()) === 1);
+    await eventually(async () => (await stored(bus.topology.streams.RETRIES)) === 0);
+  });
+
+  test('fires after a crash of the broker', async () => {
+    dueWakes = consumeDueWakes(bus, wakes);
+    await Promise.all(
+      Array.from({ length: 20 }, (_, i) => wakes.wakeAt(`sub_${i}`, Date.now() + (i < 10 ? 50 : 1_500))),
+    );
+    await nats.kill();
+    await nats.restart();
+    await eventually(async () => (await lanesAwake()) === 20);
+  });
+});
