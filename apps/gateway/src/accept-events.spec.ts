@@ -21,18 +21,33 @@ function recorder({ maxEventBytes = 1000, ...overrides }: Partial<AcceptPorts> &
     ...overrides,
   };
   const acceptEvents = makeAcceptEvents(ports, { maxEventBytes });
-  const publish = (header: readonly [string, string], body: string, traceparent?: string) =>
+  const accept = (headers: readonly (readonly [string, string])[], body: string, traceparent?: string) =>
     acceptEvents({
       tenant: 'acme' as TenantId,
-      headers: [header],
+      headers,
       body: Buffer.from(body),
       ...(traceparent === undefined ? {} : { traceparent }),
     });
-  return { stored, publish };
+  const publish = (header: readonly [string, string], body: string, traceparent?: string) =>
+    accept([header], body, traceparent);
+  return { stored, accept, publish };
 }
 
 function eventJson(id: string, extra = ''): string {
   return `{"specversion":"1.0","id":"${id}","source":"/s","type":"a.b"${extra}}`;
+}
+
+function eventOfType(type: string): string {
+  return `{"specversion":"1.0","id":"e1","source":"/s","type":"${type}"}`;
+}
+
+function binaryOfType(type: string): [string, string][] {
+  return [
+    ['ce-specversion', '1.0'],
+    ['ce-id', 'e1'],
+    ['ce-source', '/s'],
+    ['ce-type', type],
+  ];
 }
 
 describe('accepting events', () => {
@@ -84,6 +99,21 @@ describe('accepting events', () => {
     const acceptance = await publish(STRUCTURED, eventJson('e1', `,"large":"${'x'.repeat(ATTRIBUTES_MAX_BYTES)}"`));
     expect(acceptance).toMatchObject({ kind: 'too_large', violations: [{ rule: 'CE-12', pointer: '' }] });
     expect(stored).toEqual([]);
+  });
+
+  test.each([
+    ['structured', [STRUCTURED], eventOfType('io.posthaste.delivery.dead'), '/type'],
+    ['batch', [BATCH], `[${eventJson('e1')},${eventOfType('io.posthaste.x')}]`, '/1/type'],
+    ['binary', binaryOfType('io.posthaste.subscription.disabled'), '', 'ce-type'],
+  ])('it refuses the type of an operational event in %s mode, and says where it stands', async (...given) => {
+    const [, headers, body, pointer] = given;
+    const { stored, accept } = recorder();
+    expect(await accept(headers, body)).toMatchObject({
+      kind: 'invalid',
+      violations: [{ rule: 'reserved-type', pointer, detail: expect.stringContaining('under a domain of yours') }],
+    });
+    expect(stored).toEqual([]);
+    expect((await accept([STRUCTURED], eventOfType('io.posthastes.own'))).kind).toBe('accepted');
   });
 
   test('it stores attributes that are too large for message headers in structured mode (CE-12)', async () => {

@@ -5,6 +5,7 @@ import { parseHttpRequest } from '#core/event/http-binding';
 import { natsHeaderBytes, toNatsMessage } from '#core/event/nats-binding';
 import { toStructuredJson } from '#core/event/structured-json';
 import { eventKeyInput, type TenantId } from '#core/ids';
+import { isOperationalType, reservedType } from '#core/match/operational-event';
 
 /** What the use case needs from outside. */
 export interface AcceptPorts {
@@ -52,6 +53,8 @@ export function makeAcceptEvents(ports: AcceptPorts, { maxEventBytes }: { maxEve
   return async function acceptEvents(request: PublishRequest): Promise<Acceptance> {
     const parsed = parseHttpRequest(request.headers, request.body);
     if (!parsed.ok) return { kind: parsed.kind, violations: parsed.violations };
+    const reserved = findReserved(parsed.events, parsed.mode);
+    if (reserved.length > 0) return { kind: 'invalid', violations: reserved };
     const tooLarge = findTooLarge(parsed.events, maxEventBytes, parsed.mode === 'batch');
     if (tooLarge.length > 0) return { kind: 'too_large', violations: tooLarge };
     const events = await Promise.all(parsed.events.map((event) => store(event, request)));
@@ -79,6 +82,20 @@ function toStoredMessage(event: CloudEvent): ReturnType<typeof toNatsMessage> {
   const binary = toNatsMessage(event);
   if (natsHeaderBytes(binary.headers) <= STORED_HEADERS_MAX_BYTES) return binary;
   return { headers: [['content-type', 'application/cloudevents+json']], payload: toStructuredJson(event) };
+}
+
+const TYPE_POINTERS = {
+  binary: () => 'ce-type',
+  structured: () => '/type',
+  batch: (index: number) => `/${index}/type`,
+};
+
+/** Only Posthaste itself publishes its operational events, and not through here. */
+function findReserved(events: readonly CloudEvent[], mode: keyof typeof TYPE_POINTERS): EventViolation[] {
+  return events.flatMap((event, index) => {
+    const type = attributeOf(event, 'type') ?? '';
+    return isOperationalType(type) ? [{ ...reservedType(type), pointer: TYPE_POINTERS[mode](index) }] : [];
+  });
 }
 
 function findTooLarge(events: readonly CloudEvent[], maxEventBytes: number, isBatch: boolean): EventViolation[] {

@@ -13,8 +13,9 @@ export interface AnswerSenderPorts {
 
 /** Answers the handshake of a sender that wants to publish here, by the policy of its tenant when that is known. */
 export function makeAnswerSender(ports: AnswerSenderPorts): PublishPorts['answerHandshake'] {
-  return async (headers) => {
-    const tenant = headers['authorization'] === undefined ? undefined : (await ports.authenticate(headers)).tenant;
+  return async (headers, address) => {
+    const tenant =
+      headers['authorization'] === undefined ? undefined : (await ports.authenticate(headers, address)).tenant;
     const asked = {
       origin: single(headers['webhook-request-origin']),
       rate: single(headers['webhook-request-rate']),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  accessVariables,
   busVariables,
   eventVariables,
   integerVariable,
@@ -11,6 +12,7 @@ import {
 
 export const configSchema = z.object({
   ...serviceVariables,
+  ...accessVariables,
   ...busVariables,
   ...eventVariables,
   ...publicVariables,

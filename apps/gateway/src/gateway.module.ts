@@ -3,6 +3,7 @@ import { Histogram, type Registry as MetricsRegistry } from 'prom-client';
 import { BUS, REGISTRY_SNAPSHOT } from '#bus/bus.module';
 import type { Bus } from '#bus/connection';
 import { BusUnavailable, MessageTooLarge } from '#bus/bus-errors';
+import { makeKeyUses } from '#bus/key-uses';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import { answerMessageId, encodeValidation } from '#contracts/bus/validation';
 import { makeApiKeyFinder, makeAuthenticate } from '#platform/authenticate';
@@ -14,6 +15,7 @@ import { makeAnswerSender } from './answer-sender.ts';
 import type { GatewayConfig } from './config.ts';
 import { makeConfirmValidation } from './confirm-validation.ts';
 import { PUBLISH_PORTS, type PublishPorts } from './gateway.ports.ts';
+import { PUBLIC_KEY_PORTS, PublicKeysController, type PublicKeyPorts } from './public-keys.controller.ts';
 import { PublishController } from './publish.controller.ts';
 import { VALIDATE_PORTS, ValidateController, type ValidatePorts } from './validate.controller.ts';
 
@@ -22,19 +24,29 @@ const STORE_TIMEOUT_MS = 5_000;
 
 /** The data plane's way in: HTTP → EVENTS. */
 @Module({
-  controllers: [PublishController, ValidateController],
+  controllers: [PublishController, ValidateController, PublicKeysController],
   providers: [
-    { provide: PUBLISH_PORTS, inject: [BUS, REGISTRY_SNAPSHOT, CONFIG, METRICS], useFactory: makePublishPorts },
+    { provide: PUBLISH_PORTS, inject: [BUS, REGISTRY_SNAPSHOT, CONFIG, METRICS, CLOCK], useFactory: makePublishPorts },
     { provide: VALIDATE_PORTS, inject: [BUS, REGISTRY_SNAPSHOT, CONFIG, CLOCK], useFactory: makeValidatePorts },
+    { provide: PUBLIC_KEY_PORTS, inject: [REGISTRY_SNAPSHOT, CLOCK], useFactory: makePublicKeyPorts },
   ],
 })
 export class GatewayModule {}
 
+function makePublicKeyPorts(snapshot: RegistrySnapshot, now: Clock): PublicKeyPorts {
+  return {
+    signingKeyById: (id) => snapshot.signingKeyById(id),
+    signingKeys: (tenant) => snapshot.signingKeys(tenant),
+    now,
+  };
+}
+
 function makePublishPorts(
-  { publisher, topology }: Bus,
+  bus: Bus,
   snapshot: RegistrySnapshot,
   config: GatewayConfig,
   metrics: MetricsRegistry,
+  clock: Clock,
 ): PublishPorts {
   const seconds = new Histogram({
     name: 'posthaste_gateway_publish_seconds',
@@ -43,7 +55,12 @@ function makePublishPorts(
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     registers: [metrics],
   });
+  const { publisher, topology } = bus;
+  const keyUses = makeKeyUses(bus, clock);
   const authenticate = makeAuthenticate({
+    now: clock,
+    guessesPerMinute: config.POSTHASTE_WRONG_CREDENTIALS_PER_MINUTE,
+    onKeyUsed: ({ tenant, id }, address) => keyUses.used(tenant, id, address),
     adminToken: config.POSTHASTE_ADMIN_TOKEN,
     findApiKey: makeApiKeyFinder(snapshot),
     hasTenant: async (tenant) => {

@@ -12,6 +12,7 @@ export interface PublishPorts {
   /** Headers of the answer to a handshake; none is no consent. @throws ProblemError for a credential that is none */
   answerHandshake(
     headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+    address?: string,
   ): Promise<readonly (readonly [string, string])[]>;
   acceptEvents(request: PublishRequest): Promise<Acceptance>;
   /** True when so many events wait for JetStream that a further one would only wait longer. */

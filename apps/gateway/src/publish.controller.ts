@@ -22,7 +22,7 @@ export class PublishController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<{ events: readonly AcceptedEvent[] }> {
     const { headers, isInUrl } = requestCredential(request.headers, request.query);
-    const tenant = requireScope(await this.#ports.authenticate(headers), 'publish');
+    const tenant = requireScope(await this.#ports.authenticate(headers, request.ip), 'publish');
     if (this.#ports.isSaturated()) throw new ProblemError(SATURATED);
     const traceparent = request.headers['traceparent'];
     const acceptance = await this.#measured({
@@ -44,7 +44,7 @@ export class PublishController {
   @Options('publish')
   async handshake(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const { headers } = requestCredential(request.headers, request.query);
-    const consent = await this.#ports.answerHandshake(headers);
+    const consent = await this.#ports.answerHandshake(headers, request.ip);
     await reply
       .code(200)
       .headers({ allow: 'POST, OPTIONS', ...Object.fromEntries(consent) })

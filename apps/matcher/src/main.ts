@@ -9,6 +9,6 @@ await runMain({
   configSchema,
   env: process.env,
   compose: (config) => ({
-    modules: [BusModule.forRoot({ name, config }), MatcherModule],
+    modules: [BusModule.forRoot({ name, config, laneStates: true }), MatcherModule],
   }),
 });

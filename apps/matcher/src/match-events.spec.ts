@@ -5,7 +5,8 @@ import type { CloudEvent } from '#core/event/cloud-event';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { EventMatched } from '#contracts/bus/facts';
-import { makeMatchEvent, type MatchLimits, type MatchPorts } from './match-events.ts';
+import { makeFairTurns } from './fair-turns.ts';
+import { makeMatchEvent, SMALL_FAN_OUT_MAX, type MatchLimits, type MatchPorts } from './match-events.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 const acme = 'acme' as TenantId;
@@ -41,20 +42,36 @@ function recorder(matches: SubscriptionId[], overrides: Partial<MatchPorts> = {}
   const tasks: DeliveryTask[] = [];
   const facts: EventMatched[] = [];
   const rejected: string[] = [];
+  const roads: string[] = [];
+  const woken: SubscriptionId[] = [];
   const ports: MatchPorts = {
     catchUp: () => Promise.resolve(),
     isKnownTenant: (tenant) => tenant === acme,
     match: () => matches,
     limitsOf: () => undefined,
     count: () => Promise.reject(new Error('nothing to count')),
-    publishTask: (task) => Promise.resolve(void tasks.push(task)),
+    asksForOperationalEvents: () => false,
+    roadOf: () => ({ road: 'common', isAsleep: false }),
+    takeFromBudget: () => true,
+    publishTask: (road, task) => Promise.resolve(void (tasks.push(task), roads.push(road))),
+    wakeLane: (subscription) => Promise.resolve(void woken.push(subscription)),
     publishMatched: (fact) => Promise.resolve(void facts.push(fact)),
     publishRejected: (entry) => Promise.resolve(void rejected.push(...entry.violations.map(({ rule }) => rule))),
+    eventSubject: (tenant, type) => `ce.${tenant}.${type}`,
     sha256: (text) => createHash('sha256').update(text).digest(),
     now: () => 2000,
     ...overrides,
   };
-  return { tasks, facts, rejected, matchEvent: makeMatchEvent(ports, { maxEventBytes: 65_536 }) };
+  const matchEvent = makeMatchEvent(ports, makeFairTurns({ maxUnderWay: 64 }), { maxEventBytes: 65_536 });
+  return {
+    tasks,
+    facts,
+    rejected,
+    roads,
+    woken,
+    takesTurns: (given: StoredEvent) => matchEvent(given).takesTurns,
+    matchEvent: (given: StoredEvent) => matchEvent(given).result,
+  };
 }
 
 describe('matching an event', () => {
@@ -184,5 +201,109 @@ describe('a subscription with limits', () => {
     });
     expect((await matchAt(1, { untilMs: Infinity, maxEvents: 3 }, 4)).matched).toEqual([free]);
     expect((await matchAt(2, { untilMs: 1, maxEvents: 3 })).counted).toEqual([]);
+  });
+});
+
+describe('which road a delivery takes', () => {
+  const lane = { road: 'lane', isAsleep: false } as const;
+
+  test('the common one for an event that few want', async () => {
+    const { roads, matchEvent, takesTurns } = recorder(subscriptions(SMALL_FAN_OUT_MAX));
+    await matchEvent(stored());
+    expect(new Set(roads)).toEqual(new Set(['common']));
+    expect(takesTurns(stored())).toBe(false);
+  });
+
+  test('the bulk one, in turns, for an event that many want', async () => {
+    const { roads, matchEvent, takesTurns } = recorder(subscriptions(SMALL_FAN_OUT_MAX + 1));
+    await matchEvent(stored());
+    expect(roads).toEqual(Array.from({ length: SMALL_FAN_OUT_MAX + 1 }, () => 'bulk'));
+    expect(takesTurns(stored())).toBe(true);
+  });
+
+  test('the bulk one, in turns, for a tenant that is over its budget; a large fan-out takes nothing from it', async () => {
+    const asked: number[] = [];
+    const takeFromBudget = (_: TenantId, count: number): boolean => asked.push(count) < 2;
+    const few = recorder(subscriptions(3), { takeFromBudget });
+    await few.matchEvent(stored());
+    await few.matchEvent(stored());
+    expect(few.roads).toEqual(['common', 'common', 'common', 'bulk', 'bulk', 'bulk']);
+    await recorder(subscriptions(1000), { takeFromBudget }).matchEvent(stored());
+    expect(asked).toEqual([3, 3]);
+  });
+
+  test.each([3, 1000])('the lane for who goes by its lane, woken after the append, among %d matches', async (count) => {
+    const ordered = 'sub_1' as SubscriptionId;
+    const order: string[] = [];
+    const { roads, matchEvent, facts } = recorder(subscriptions(count), {
+      roadOf: (subscription) => (subscription === ordered ? lane : { road: 'end', isAsleep: false }),
+      publishTask: async (road, { subscription }) => {
+        await new Promise(setImmediate);
+        if (subscription === ordered || road === 'lane') order.push(`${road} ${subscription}`);
+      },
+      wakeLane: (subscription) => Promise.resolve(void order.push(`wake ${subscription}`)),
+    });
+    expect(await matchEvent(stored())).toEqual({ kind: 'matched', count });
+    expect(order).toEqual(['lane sub_1', 'wake sub_1']);
+    expect(roads).toEqual([]);
+    expect(facts.flatMap(({ matches }) => matches)).toHaveLength(count);
+  });
+
+  test('an event of which a lane was not woken is matched again', async () => {
+    const { matchEvent } = recorder(subscriptions(1), {
+      roadOf: () => lane,
+      wakeLane: () => Promise.reject(new Error('no leader')),
+    });
+    await expect(matchEvent(stored())).rejects.toThrow('no leader');
+  });
+
+  test('an event with lanes takes turns: whoever waits for its batch would wait for the wakes', () => {
+    const { takesTurns } = recorder(subscriptions(2), {
+      roadOf: (id) => (id === 'sub_1' ? lane : { ...lane, road: 'common' }),
+    });
+    expect(takesTurns(stored())).toBe(true);
+  });
+});
+
+describe('an operational event', () => {
+  const [about, asking, other] = ['sub_about', 'sub_asking', 'sub_other'] as SubscriptionId[] as [
+    SubscriptionId,
+    SubscriptionId,
+    SubscriptionId,
+  ];
+  const type = 'io.posthaste.delivery.dead';
+  const told = (overrides: Partial<StoredEvent> = {}) => {
+    const attributes = new Map([...event().attributes, ['type', type], ['subject', about]]);
+    return stored({
+      subject: `ce.acme.${type}`,
+      isMarkedOperational: true,
+      parsed: { ok: true, event: { attributes } },
+      ...overrides,
+    });
+  };
+  const everybody = () =>
+    recorder([about, asking, other], { asksForOperationalEvents: (id) => id === asking || id === about });
+
+  test('goes to those that name it, never to the one that it is about', async () => {
+    const { tasks, matchEvent } = everybody();
+    await matchEvent(told());
+    expect(tasks.map(({ subscription }) => subscription)).toEqual([asking]);
+  });
+
+  test.each([
+    ['without the mark of ours', { isMarkedOperational: false }],
+    ['on the subject of another type, which producers may use', { subject: 'ce.acme.com.example.order' }],
+    ['on the subject of another tenant', { subject: `ce.other.${type}` }],
+  ])('is set aside when it came %s', async (_, overrides) => {
+    const { tasks, rejected, matchEvent } = everybody();
+    expect(await matchEvent(told(overrides))).toEqual({ kind: 'rejected' });
+    expect(rejected).toEqual(['reserved-type']);
+    expect(tasks).toEqual([]);
+  });
+
+  test('the mark does nothing for another type', async () => {
+    const { tasks, matchEvent } = everybody();
+    await matchEvent(stored({ isMarkedOperational: true }));
+    expect(tasks).toHaveLength(3);
   });
 });

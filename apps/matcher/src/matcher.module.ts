@@ -1,37 +1,48 @@
 import { Inject, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Counter, type Registry as MetricsRegistry } from 'prom-client';
-import { BUS, REGISTRY_SNAPSHOT } from '#bus/bus.module';
+import { BUS, LANE_STATES, REGISTRY_SNAPSHOT } from '#bus/bus.module';
 import type { Bus } from '#bus/connection';
 import { consumeBatches, type Consuming } from '#bus/consume';
+import type { LaneStates } from '#bus/lane-states';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
-import type { SubscriptionId } from '#core/ids';
-import { makeMatchIndex } from '#core/match/match-index';
-import { isMatched, matchesUntilMs } from '#core/registry/subscription-state';
-import type { Subscription } from '#core/registry/subscription';
-import { sha256 } from '#platform/digest';
+import { makeWakes, type Wakes } from '#bus/wake';
+import { makeTenantBudgets } from '#core/match/tenant-budget';
 import type { HealthChecks } from '#platform/health';
 import type { Logger } from '#platform/logger';
 import { CLOCK, CONFIG, HEALTH_CHECKS, LOGGER, METRICS, type Clock } from '#platform/tokens';
 import type { MatcherConfig } from './config.ts';
-import { makeCountMatch } from './count-matches.ts';
+import { makeFairTurns, type FairTurns } from './fair-turns.ts';
 import { makeMatchBatch } from './match-batches.ts';
-import { makeMatchEvent, type MatchLimits, type MatchPorts, type MatchResult } from './match-events.ts';
+import { makeMatchEvent, type MatchPorts, type MatchResult } from './match-events.ts';
+import { makeMatchPorts } from './matcher.ports.ts';
 
-/** EVENTS → which subscriptions? → DELIVERIES. */
+/** A quarter of the publisher's window: what does not take turns always finds room. */
+const TURNS_AT_ONCE = 256;
+/** As many as the consumer has unacknowledged at most; of large events fewer. */
+const DETACHED_MAX = { messages: 1000, bytes: 64 * 1024 * 1024 };
+/** Of the events that are pulled and wait, and once more of those that are matched. */
+const PULLED_MAX_BYTES = 16 * 1024 * 1024;
+
+/** EVENTS → which subscriptions? → DELIVERIES and LANES. */
 @Module({})
 export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #bus: Bus;
   readonly #snapshot: RegistrySnapshot;
+  readonly #laneStates: LaneStates;
   readonly #config: MatcherConfig;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #health: HealthChecks;
   readonly #matched: Counter<'result'>;
+  readonly #deliveries: Counter<'road'>;
+  readonly #turns: FairTurns = makeFairTurns({ maxUnderWay: TURNS_AT_ONCE });
+  readonly #wakes: Wakes;
   #consuming: Consuming | undefined;
 
   constructor(
     @Inject(BUS) bus: Bus,
     @Inject(REGISTRY_SNAPSHOT) snapshot: RegistrySnapshot,
+    @Inject(LANE_STATES) laneStates: LaneStates,
     @Inject(CONFIG) config: MatcherConfig,
     @Inject(LOGGER) logger: Logger,
     @Inject(CLOCK) clock: Clock,
@@ -40,14 +51,22 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
   ) {
     this.#bus = bus;
     this.#snapshot = snapshot;
+    this.#laneStates = laneStates;
     this.#config = config;
     this.#logger = logger;
     this.#clock = clock;
     this.#health = health;
+    this.#wakes = makeWakes(bus);
     this.#matched = new Counter({
       name: 'posthaste_matcher_events_total',
       help: 'Events looked at, by result: matched, unmatched, rejected.',
       labelNames: ['result'],
+      registers: [metrics],
+    });
+    this.#deliveries = new Counter({
+      name: 'posthaste_matcher_deliveries_total',
+      help: 'Deliveries made, by the road they were put on: common, bulk, lane.',
+      labelNames: ['road'],
       registers: [metrics],
     });
   }
@@ -56,7 +75,7 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
     const { topology } = this.#bus;
     const matchBatch = makeMatchBatch({
       catchUp: () => this.#snapshot.catchUp(),
-      matchEvent: makeMatchEvent(this.#ports(), { maxEventBytes: this.#config.POSTHASTE_EVENT_MAX_BYTES }),
+      matchEvent: makeMatchEvent(this.#ports(), this.#turns, { maxEventBytes: this.#config.POSTHASTE_EVENT_MAX_BYTES }),
       tenantOfSubject: (subject) => topology.tenantOfEventSubject(subject),
       observe: (result) => {
         this.#matched.inc({ result: labelOf(result) });
@@ -69,7 +88,9 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
         stream: topology.streams.EVENTS,
         consumer: topology.consumers.matcher,
         maxMessages: this.#config.POSTHASTE_MATCHER_BATCH,
+        maxBytes: PULLED_MAX_BYTES,
         maxWaitMs: 0,
+        maxDetached: DETACHED_MAX,
       },
       matchBatch,
     );
@@ -82,55 +103,27 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 
+  /** A fan-out that takes turns may have seconds to go: it is given back, and the next matcher makes the same deliveries. */
   async onModuleDestroy(): Promise<void> {
+    this.#turns.close();
     await this.#consuming?.stop();
+    await this.#wakes.stop();
   }
 
   #ports(): MatchPorts {
-    const { topology, publisher } = this.#bus;
-    const index = makeMatchIndex();
-    const limits = new Map<SubscriptionId, MatchLimits>();
-    const follow = (id: SubscriptionId, now: Subscription | undefined): void => {
-      if (now !== undefined && isMatched(now)) index.put(now);
-      else index.remove(id);
-      const limitsNow = now && limitsOf(now);
-      if (limitsNow === undefined) limits.delete(id);
-      else limits.set(id, limitsNow);
-    };
-    for (const subscription of this.#snapshot.subscriptions()) follow(subscription.id, subscription);
-    this.#snapshot.onSubscriptionChange(follow);
-    const encode = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
-    return {
-      catchUp: () => this.#snapshot.catchUp(),
-      isKnownTenant: (tenant) => this.#snapshot.tenant(tenant) !== undefined,
-      match: (tenant, event) => index.match(tenant, event),
-      limitsOf: (subscription) => limits.get(subscription),
-      count: makeCountMatch(this.#bus),
-      async publishTask(task, payload) {
-        await publisher.publish(topology.deliverSubject(task.subscription), payload, {
-          msgId: `${task.delivery}-${task.eventSeq}`,
-        });
+    const perSecond = this.#config.POSTHASTE_MATCHER_TENANT_DELIVERIES_PER_SECOND;
+    return makeMatchPorts({
+      bus: this.#bus,
+      snapshot: this.#snapshot,
+      laneStates: this.#laneStates,
+      wakes: this.#wakes,
+      budgets: makeTenantBudgets({ burst: perSecond, perSecond }),
+      clock: this.#clock,
+      countDelivery: (road) => {
+        this.#deliveries.inc({ road });
       },
-      async publishMatched(fact, part) {
-        const msgId = `m:${fact.eventSeq}:${part}`;
-        await publisher.publish(topology.journalSubject(fact.tenant, fact.kind), encode(fact), { msgId });
-      },
-      async publishRejected(entry) {
-        const msgId = `x:${entry.eventSeq}`;
-        await publisher.publish(topology.deadSubject(entry.tenant, '_rejected'), encode(entry), { msgId });
-      },
-      sha256,
-      now: this.#clock,
-    };
+    });
   }
-}
-
-/** Few have any, so the others cost one look into a small map. */
-function limitsOf(subscription: Subscription): MatchLimits | undefined {
-  const untilMs = matchesUntilMs(subscription);
-  const { maxEvents } = subscription.spec.config;
-  if (untilMs === Infinity && maxEvents === undefined) return undefined;
-  return { untilMs, ...(maxEvents === undefined ? {} : { maxEvents }) };
 }
 
 function labelOf(result: MatchResult): string {

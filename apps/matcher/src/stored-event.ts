@@ -9,4 +9,6 @@ export interface StoredEvent {
   readonly acceptedAtMs: number;
   readonly parsed: ParsedEvent;
   readonly traceparent?: string;
+  /** It says of itself that a service of Posthaste published it. */
+  readonly isMarkedOperational?: boolean;
 }
