@@ -7,6 +7,9 @@ export type TenantId = Branded<'tenant'>;
 export type SubscriptionId = Branded<'subscription'>;
 export type DeliveryId = Branded<'delivery'>;
 export type ApiKeyId = Branded<'apikey'>;
+export type RedeliveryId = Branded<'redelivery'>;
+/** A thumbprint (RFC 7638), 43 characters of base64url: it is made of the key, not of time and chance. */
+export type SigningKeyId = Branded<'signingkey'>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
@@ -51,6 +54,10 @@ export function makeApiKeyId(nowMs: number, randomBytes: Uint8Array): ApiKeyId {
   return timeOrderedId('key', nowMs, randomBytes) as ApiKeyId;
 }
 
+export function makeRedeliveryId(nowMs: number, randomBytes: Uint8Array): RedeliveryId {
+  return timeOrderedId('red', nowMs, randomBytes) as RedeliveryId;
+}
+
 /** The first 128 bits of SHA-256 over {@link deliveryIdInput}: a redelivered event fans out to the same ids. */
 export function makeDeliveryId(sha256: Uint8Array): DeliveryId {
   return `dlv_${base32(sha256.subarray(0, 16))}` as DeliveryId;
@@ -84,4 +91,12 @@ export function isDeliveryId(value: string): value is DeliveryId {
 
 export function isApiKeyId(value: string): value is ApiKeyId {
   return GENERATED_ID.test(value) && value.startsWith('key_');
+}
+
+export function isRedeliveryId(value: string): value is RedeliveryId {
+  return GENERATED_ID.test(value) && value.startsWith('red_');
+}
+
+export function isSigningKeyId(value: string): value is SigningKeyId {
+  return /^[A-Za-z0-9_-]{43}$/.test(value);
 }

@@ -29,12 +29,16 @@ export function writeRegistry(db: Database, records: readonly SequencedRecord[])
   });
 }
 
+type ListedRecord = Exclude<RegistryRecord, { aggregate: 'redelivery' | 'signingkey' }>;
+
 async function writeRecord(client: PgClient, { seq, record }: SequencedRecord): Promise<void> {
+  // Jobs and keys are looked up in the fold of whoever runs or uses them.
+  if (record.aggregate === 'redelivery' || record.aggregate === 'signingkey') return;
   const { text, row } = unstorable(() => toStatement(record));
   await client.query({ text, values: [JSON.stringify([{ ...row, record_seq: seq }])] });
 }
 
-function toStatement(record: RegistryRecord): { text: string; row: Record<string, unknown> } {
+function toStatement(record: ListedRecord): { text: string; row: Record<string, unknown> } {
   switch (record.aggregate) {
     case 'tenant':
       return { text: UPSERT_TENANT, row: { id: record.id, ...tenantColumns(record.event) } };
@@ -70,6 +74,8 @@ function subscriptionColumns(event: SubscriptionEvent) {
     case 'SubscriptionDisabled':
     case 'SubscriptionRetired':
     case 'SubscriptionExpired':
+    case 'SecretRotated':
+    case 'SecretsResealed':
     case 'ValidationRequested':
     case 'ValidationRecorded':
       return { updated_at: at };

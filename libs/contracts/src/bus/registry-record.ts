@@ -1,4 +1,6 @@
 import type { ApiKeyEvent } from '#core/registry/api-key';
+import type { RedeliveryEvent } from '#core/registry/redelivery';
+import type { SigningKeyEvent } from '#core/registry/signing-key';
 import type { SubscriptionEvent } from '#core/registry/subscription';
 import type { TenantEvent } from '#core/registry/tenant';
 
@@ -6,6 +8,8 @@ import type { TenantEvent } from '#core/registry/tenant';
 export type RegistryRecord =
   | { readonly aggregate: 'tenant'; readonly id: string; readonly tenant: string; readonly event: TenantEvent }
   | { readonly aggregate: 'apikey'; readonly id: string; readonly tenant: string; readonly event: ApiKeyEvent }
+  | { readonly aggregate: 'redelivery'; readonly id: string; readonly tenant: string; readonly event: RedeliveryEvent }
+  | { readonly aggregate: 'signingkey'; readonly id: string; readonly tenant: string; readonly event: SigningKeyEvent }
   | {
       readonly aggregate: 'subscription';
       readonly id: string;

@@ -5,10 +5,10 @@ import { strictMembers } from './violations.ts';
 
 const LIMIT_MAX = 250;
 
-const once = (what: string) => ({ error: `This must be given once: ${what}.` });
+export const once = (what: string) => ({ error: `This must be given once: ${what}.` });
 
 /** Parameters of every list: how many entries, and after which one. */
-const paging = {
+export const paging = {
   limit: z
     .string(once(`a whole number from 1 to ${LIMIT_MAX}`))
     .regex(/^[1-9]\d{0,2}$/, `This must be a whole number from 1 to ${LIMIT_MAX}.`)
