@@ -94,6 +94,17 @@ describe('makeAddressGuard', () => {
     for (const refused of ['10.2.0.1', '127.0.0.2', 'fd13::1', '::1']) expect(exempting(refused)).toBeDefined();
   });
 
+  test('judges IPv6 that reaches an IPv4 address (mapped, NAT64) by that address, in every spelling', () => {
+    const prefixes = fc.constantFrom('::ffff:', '0:0:0:0:0:FFFF:', '64:ff9b::', '0064:FF9B:0:0:0:0:');
+    fc.assert(
+      fc.property(fc.ipV4(), prefixes, fc.boolean(), (v4, prefix, dotted) => {
+        const [a = 0, b = 0, c = 0, d = 0] = v4.split('.').map(Number);
+        const tail = dotted ? v4 : `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
+        expect(guard(prefix + tail)).toBe(guard(v4));
+      }),
+    );
+  });
+
   test('names every range that it can not read', () => {
     expect(() => makeAddressGuard({ allowCidrs: ['10.0.0.0/33', '10.0.0.0/8', 'home'] })).toThrow(InvalidCidr);
     expect(() => makeAddressGuard({ allowCidrs: ['10.0.0.0/33', '10.0.0.0/8', 'home'] })).toThrow('10.0.0.0/33, home');

@@ -87,15 +87,19 @@ export class ExchangeRecorder implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     clearTimeout(this.#timer);
     if (this.#status !== 0) this.#finishWithResponse(true);
+    else if ('code' in error && error.code === 'UND_ERR_HEADERS_TIMEOUT') this.#finishLate();
     else this.#finish(toExchangeError(error));
   }
 
   #onTimeout(): void {
-    const waited = `${this.#limits.timeoutMs} ms`;
-    const where = this.#controller === undefined ? 'no connection was free' : 'no answer came';
     if (this.#status !== 0) this.#finishWithResponse(true);
-    else this.#finish({ kind: 'error', error: 'timeout', message: `Within ${waited} ${where}.` });
+    else this.#finishLate();
     this.#abort('timeout');
+  }
+
+  #finishLate(): void {
+    const where = this.#controller === undefined ? 'no connection was free' : 'no answer came';
+    this.#finish({ kind: 'error', error: 'timeout', message: `Within ${this.#limits.timeoutMs} ms ${where}.` });
   }
 
   #abort(why: string): void {

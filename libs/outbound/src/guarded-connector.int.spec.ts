@@ -1,6 +1,6 @@
-import type { LookupAddress } from 'node:dns';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startForwardProxy } from '#testkit/scripted-server';
 import { startSink, type Sink } from '#testkit/sink-server';
 import { makeAddressGuard } from './address-guard.ts';
 import { makeGuardedConnector, makeSecureContext } from './guarded-connector.ts';
@@ -20,10 +20,9 @@ async function connectTo(answers: string[][], allowCidrs: string[] = []): Promis
     guard: makeAddressGuard({ allowCidrs }),
     connectTimeoutMs: 1000,
     secureContext: makeSecureContext(),
-    resolve(_hostname, callback) {
+    resolve() {
       const answer = answers[Math.min(asked++, answers.length - 1)] ?? [];
-      const addresses: LookupAddress[] = answer.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
-      setImmediate(callback, null, addresses);
+      return Promise.resolve(answer.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })));
     },
   });
   const error = await new Promise<Error | null>((resolve) => {
@@ -52,4 +51,29 @@ describe('the guarded connector', () => {
     expect((await connectTo([['8.8.8.8', '::1']])).error).toContain('::1, which is a loopback address');
     expect(sink.connectionCount()).toBe(before);
   });
+
+  test.each([true, false])(
+    'judges an address before a proxy is asked, whoever resolves names (%j)',
+    async (resolvesNames) => {
+      const proxy = await startForwardProxy({ connectTo: sink });
+      const connect = makeGuardedConnector({
+        guard: makeAddressGuard({ allowCidrs: ['127.0.0.1'] }),
+        connectTimeoutMs: 1000,
+        secureContext: makeSecureContext(),
+        proxy: { url: proxy.url, resolvesNames },
+      });
+      const connectTo = (hostname: string): Promise<string> =>
+        new Promise((resolve) => {
+          connect({ hostname, protocol: 'http:', port: String(sink.port) }, (error, socket?: Socket | null) => {
+            socket?.destroy();
+            resolve(error === null ? 'connected' : error.message);
+          });
+        });
+      expect(await connectTo('169.254.169.254')).toMatch(/^169\.254\.169\.254 is a link-local address/);
+      expect(await connectTo('[::1]')).toBe('::1 is a loopback address.');
+      expect(await connectTo('127.0.0.1')).toBe('connected');
+      expect(proxy.asked).toHaveLength(1);
+      await proxy.stop();
+    },
+  );
 });

@@ -1,12 +1,24 @@
-import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
+import type { LookupAddress, LookupOptions } from 'node:dns';
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
 import type { AddressGuard } from './address-guard.ts';
+import { makeGuardedResolve, type Resolve } from './guarded-resolve.ts';
+import { makeProxyBypass } from './proxy-bypass.ts';
+import { makeOpenTunnel, ProxyFailure, type OpenTunnel } from './proxy-tunnel.ts';
 
-type LookupCallback = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void;
-type Resolve = (hostname: string, callback: LookupCallback) => void;
+export interface ProxyOptions {
+  /** `http://` or `https://`, with credentials if it wants some. */
+  readonly url: string;
+  /** Sinks that are reached without it; see {@link makeProxyBypass}. Default: none. */
+  readonly bypass?: readonly string[];
+  /**
+   * True: names go to the proxy as they are, and which addresses they may have is for the proxy to judge. False: names are
+   * resolved and judged here and the proxy is asked for the very address. Default false.
+   */
+  readonly resolvesNames?: boolean;
+}
 
 export interface ConnectorOptions {
   readonly guard: AddressGuard;
@@ -14,104 +26,134 @@ export interface ConnectorOptions {
   readonly secureContext: SecureContext;
   /** Default: the system's resolver. */
   readonly resolve?: Resolve;
+  /** True: HTTP/2 is offered as well, and the server chooses (ALPN). Default false. */
+  readonly http2?: boolean;
+  readonly proxy?: ProxyOptions;
 }
 
-/**
- * Opens connections only to addresses that the guard lets through. The name is resolved once and the socket connects to
- * that very answer, so a second, different answer (DNS rebinding) is never asked for. One refused address among several
- * refuses them all: a name that is half inside is an attack or a mistake.
- */
+/** Opens connections, directly or through a proxy, only to addresses that the guard lets through. */
 export function makeGuardedConnector(options: ConnectorOptions): buildConnector.connector {
-  const { guard, connectTimeoutMs, secureContext, resolve = coalesced(resolveAll) } = options;
+  const { guard, connectTimeoutMs, secureContext, resolve, http2 = false, proxy } = options;
+  const guardedResolve = makeGuardedResolve({ guard, ...(resolve === undefined ? {} : { resolve }) });
   const connect = buildConnector({
     timeout: connectTimeoutMs,
-    allowH2: false,
+    allowH2: http2,
+    preferH2: http2,
     // One context for all: with `ca` in the options Node would parse all 265 roots for every connection (18 ms).
     secureContext,
+    rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
     autoSelectFamily: true,
-    lookup: guardedLookup(guard, resolve),
+    lookup: lookupBy(guardedResolve),
   });
-  return (target, callback) => {
-    const host = target.hostname.replace(/^\[(.*)\]$/, '$1');
-    const why = isIP(host) === 0 ? undefined : guard(host); // an address is connected to without a lookup
-    if (why === undefined) {
-      connect(target, callback);
+  const direct: buildConnector.connector = (target, callback) => {
+    const host = hostOf(target);
+    if (isIP(host) === 0) {
+      connect(target, callback); // it looks the name up
       return;
     }
-    queueMicrotask(() => {
-      callback(new AddressRefused(host, why), null);
-    });
+    guardedResolve(host).then(
+      () => connectLater(connect, target, callback),
+      (error: Error) => callback(error, null),
+    );
+  };
+  if (proxy === undefined) return direct;
+  const openTunnel = makeOpenTunnel({ proxyUrl: proxy.url, secureContext, timeoutMs: connectTimeoutMs });
+  return proxied({ direct, connect, guardedResolve, openTunnel, proxy });
+}
+
+interface Proxied {
+  readonly direct: buildConnector.connector;
+  readonly connect: buildConnector.connector;
+  readonly guardedResolve: Resolve;
+  readonly openTunnel: OpenTunnel;
+  readonly proxy: ProxyOptions;
+}
+
+function proxied({ direct, connect, guardedResolve, openTunnel, proxy }: Proxied): buildConnector.connector {
+  const { bypass = [], resolvesNames = false } = proxy;
+  const isBypassed = makeProxyBypass(bypass);
+
+  /** @returns undefined when the proxy is not to be used */
+  async function open(target: buildConnector.Options): Promise<Socket | undefined> {
+    const host = hostOf(target);
+    const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80);
+    const known = resolvesNames && isIP(host) === 0 ? undefined : await guardedResolve(host);
+    const addresses = (known ?? []).map(({ address }) => address);
+    if (isBypassed(host, port, addresses)) return undefined;
+    return openFirst(openTunnel, known === undefined ? [host] : addresses, port);
+  }
+
+  return (target, callback) => {
+    open(target).then(
+      (tunnel) => {
+        if (tunnel === undefined) connectLater(direct, target, callback);
+        else if (target.protocol !== 'https:') callback(null, tunnel);
+        else connectLater(connect, { ...target, httpSocket: tunnel }, callback);
+      },
+      (error: Error) => callback(error, null),
+    );
   };
 }
 
-function guardedLookup(guard: AddressGuard, resolve: Resolve) {
+/** The first address that the proxy reaches. What it says of us, not of the address, ends it. */
+async function openFirst(openTunnel: OpenTunnel, hosts: readonly string[], port: number): Promise<Socket> {
+  let failure: unknown;
+  for (const host of hosts) {
+    try {
+      return await openTunnel(host, port);
+    } catch (error) {
+      failure = error;
+      if (!(error instanceof ProxyFailure) || error.status === undefined || error.status < 500) break;
+    }
+  }
+  throw failure;
+}
+
+/** What undici's own `try` around a connector would catch, for a call that comes after a wait. */
+function connectLater(
+  connect: buildConnector.connector,
+  target: buildConnector.Options,
+  callback: buildConnector.Callback,
+): void {
+  try {
+    connect(target, callback);
+  } catch (error) {
+    callback(error as Error, null);
+  }
+}
+
+function hostOf({ hostname }: buildConnector.Options): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+function lookupBy(guardedResolve: Resolve) {
   return (
     hostname: string,
     options: LookupOptions,
     callback: (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void,
   ): void => {
-    resolve(hostname, (error, addresses) => {
-      if (error !== null) {
-        callback(error, []);
-        return;
-      }
-      const refused = firstRefused(hostname, addresses, guard);
-      const [first] = addresses;
-      if (refused !== undefined) callback(refused, []);
-      else if (options.all === true) callback(null, addresses);
-      else callback(null, first?.address ?? '', first?.family);
-    });
+    guardedResolve(hostname).then(
+      (addresses) => {
+        const [first] = addresses;
+        if (options.all === true) callback(null, [...addresses]);
+        else callback(null, first?.address ?? '', first?.family);
+      },
+      (error: NodeJS.ErrnoException) => callback(error, []),
+    );
   };
 }
 
-function firstRefused(hostname: string, addresses: readonly LookupAddress[], guard: AddressGuard): Error | undefined {
-  for (const { address } of addresses) {
-    const why = guard(address);
-    if (why !== undefined) return new AddressRefused(`${hostname} resolves to ${address}, which`, why);
-  }
-  return undefined;
-}
-
-function resolveAll(hostname: string, callback: LookupCallback): void {
-  dnsLookup(hostname, { all: true, order: 'verbatim' }, callback);
-}
-
 /**
- * While a name is being resolved, others who want it wait for the same answer: `getaddrinfo` holds one of libuv's four
- * threads for seconds when a name server is dead, and a hundred connections to one sink would take them all.
- */
-function coalesced(resolve: Resolve): Resolve {
-  const waiting = new Map<string, LookupCallback[]>();
-  return (hostname, callback) => {
-    const others = waiting.get(hostname);
-    if (others !== undefined) {
-      others.push(callback);
-      return;
-    }
-    const callbacks = [callback];
-    waiting.set(hostname, callbacks);
-    resolve(hostname, (error, addresses) => {
-      waiting.delete(hostname);
-      for (const one of callbacks) one(error, addresses);
-    });
-  };
-}
-
-/** The sink's address is inside, or not one that a sink can have. Thrown before anything is sent. */
-export class AddressRefused extends Error {
-  readonly code = 'outbound.address_refused';
-
-  constructor(what: string, why: string) {
-    super(`${what} is ${why}.`);
-  }
-}
-
-/**
- * TLS 1.2 and newer, verified against the roots that Node trusts, and a file's besides.
+ * TLS 1.2 and newer (the newest that both sides know is taken), verified against the roots that Node trusts, and a file's
+ * besides.
  *
  * @throws when the file can not be read or holds no certificate
  */
 export function makeSecureContext(caFile?: string): SecureContext {
   const extra = caFile === undefined ? [] : [readFileSync(caFile, 'utf8')];
-  return createSecureContext({ minVersion: 'TLSv1.2', ca: [...getCACertificates('default'), ...extra] });
+  return createSecureContext({
+    minVersion: 'TLSv1.2',
+    maxVersion: 'TLSv1.3',
+    ca: [...getCACertificates('default'), ...extra],
+  });
 }

@@ -125,7 +125,7 @@ function parseFacts(text: string): ServerFacts | undefined {
 function secure(socket: Socket, { host, secureContext }: LinkOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const name = isIP(host) === 0 ? { servername: host } : {};
-    const secured = connectTls({ socket, host, ...name, secureContext }, () => {
+    const secured = connectTls({ socket, host, ...name, secureContext, rejectUnauthorized: true }, () => {
       secured.off('error', reject);
       resolve(secured);
     });

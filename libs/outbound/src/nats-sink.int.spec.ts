@@ -105,9 +105,23 @@ describe('the client of NATS sinks', () => {
     expect(said(await publishTo(`nats://127.0.0.1:${port}`, { guard }))).toEqual(refused);
     expect(said(await publishTo(`nats://2130706433:${port}`, { guard }))).not.toEqual(['published', 'delivered']);
     expect(said(await publishTo(`nats://localhost:${port}`, { guard }))).toEqual(refused);
-    const resolve = () => Promise.resolve(['93.184.216.34', '127.0.0.1']);
+    const resolve = () => Promise.resolve(['93.184.216.34', '127.0.0.1'].map((address) => ({ address, family: 4 })));
     expect(said(await publishTo(`nats://half.example:${port}`, { guard, resolve }))).toEqual(refused);
     expect(received).toEqual([]);
+  });
+
+  test('asks for the name again when a connection has its age, however busy it is, and lets its users finish', async () => {
+    const { port } = await aServer();
+    let address = '127.0.0.1';
+    const resolve = () => Promise.resolve([{ address, family: 4 }]);
+    const client = aClient({ resolve, maxAgeMs: 100 });
+    const publish = () => client.publish(`nats://moving.example:${port}`, 'orders.created', [], payload);
+    expect(said(await publish())).toEqual(['published', 'delivered']);
+    address = '10.0.0.7';
+    await eventually(async () => said(await publish())[0] === 'address_refused');
+    address = '127.0.0.1';
+    expect(said(await publish())).toEqual(['published', 'delivered']);
+    expect(client.size()).toBe(1);
   });
 
   test('tells apart what a server refuses for good', async () => {
@@ -191,7 +205,7 @@ describe('the client of NATS sinks', () => {
     const caFile = join(directory, 'ca.pem');
     await writeFile(caFile, authority.certPem);
     const secureContext = makeSecureContext(caFile);
-    const resolve = () => Promise.resolve(['127.0.0.1']);
+    const resolve = () => Promise.resolve([{ address: '127.0.0.1', family: 4 }]);
     const { port } = await aServer({ tls: await authority.issue({ hosts: ['nats.example'] }) });
     for (const scheme of ['nats', 'tls']) {
       const trusted = await publishTo(`${scheme}://nats.example:${port}`, { secureContext, resolve });

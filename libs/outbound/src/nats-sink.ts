@@ -1,10 +1,8 @@
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { NatsExchange } from '#core/delivery/outcome';
 import type { AddressGuard } from './address-guard.ts';
 import { toExchangeError } from './exchange-error.ts';
-import { AddressRefused } from './guarded-connector.ts';
+import { makeGuardedResolve, type Resolve } from './guarded-resolve.ts';
 import { NatsFailure, openNatsLink, type NatsLink } from './nats-link.ts';
 import { parseNatsSink, type NatsServer } from './nats-sink-url.ts';
 
@@ -19,8 +17,10 @@ export interface NatsSinkOptions {
   readonly totalTimeoutMs?: number;
   /** A connection that nobody used for so long is closed. Default 30 000. */
   readonly idleMs?: number;
+  /** A connection older than this is lent no more, so that a change of DNS is followed. Default 60 000. */
+  readonly maxAgeMs?: number;
   /** Default: the system's resolver. */
-  readonly resolve?: (host: string) => Promise<readonly string[]>;
+  readonly resolve?: Resolve;
 }
 
 export interface NatsSinkClient {
@@ -38,29 +38,32 @@ export interface NatsSinkClient {
 
 interface Pooled {
   readonly opening: Promise<NatsLink>;
+  readonly openedAtMs: number;
   users: number;
   idleTimer?: NodeJS.Timeout;
 }
 
 /**
- * Publishes to the NATS servers of subscribers, under the same guard as the HTTP client: a name is resolved once, each of
- * its addresses is judged, and the connection goes to one of these very addresses.
+ * Publishes to the NATS servers of subscribers, under the same guard as the HTTP client ({@link makeGuardedResolve}): the
+ * connection goes to one of the very addresses that were judged. A forward proxy is for HTTP and is not used.
  *
  * One connection for each server, shared by all tenants: there are no credentials yet. With them, whose they are must
  * become part of the key of the pool.
  */
 export function makeNatsSinkClient(options: NatsSinkOptions): NatsSinkClient {
-  const { totalTimeoutMs = 15_000, idleMs = 30_000 } = options;
+  const { totalTimeoutMs = 15_000, idleMs = 30_000, maxAgeMs = 60_000 } = options;
   const pool = new Map<string, Pooled>();
+  const resolve = makeGuardedResolve(options);
 
   function borrow(key: string, server: NatsServer): Pooled {
     const known = pool.get(key);
-    if (known !== undefined) {
+    if (known !== undefined && performance.now() - known.openedAtMs <= maxAgeMs) {
       clearTimeout(known.idleTimer);
       known.users++;
       return known;
     }
-    const pooled: Pooled = { opening: open(server, options), users: 1 };
+    if (known !== undefined) retire(key, known);
+    const pooled: Pooled = { opening: open(server, options, resolve), openedAtMs: performance.now(), users: 1 };
     const forget = (): void => {
       clearTimeout(pooled.idleTimer);
       if (pool.get(key) === pooled) pool.delete(key);
@@ -70,9 +73,18 @@ export function makeNatsSinkClient(options: NatsSinkOptions): NatsSinkClient {
     return pooled;
   }
 
-  function giveBack(pooled: Pooled): void {
+  function giveBack(key: string, pooled: Pooled): void {
     pooled.users--;
-    if (pooled.users === 0) pooled.idleTimer = setTimeout(() => drop(pooled), idleMs).unref();
+    if (pooled.users > 0) return;
+    if (pool.get(key) === pooled) pooled.idleTimer = setTimeout(() => drop(pooled), idleMs).unref();
+    else drop(pooled);
+  }
+
+  /** Who uses it finishes; the last one closes it. */
+  function retire(key: string, pooled: Pooled): void {
+    clearTimeout(pooled.idleTimer);
+    pool.delete(key);
+    if (pooled.users === 0) drop(pooled);
   }
 
   function drop({ opening }: Pooled): void {
@@ -88,14 +100,15 @@ export function makeNatsSinkClient(options: NatsSinkOptions): NatsSinkClient {
       if (server === undefined) {
         return { kind: 'error', error: 'scheme_refused', message: 'A NATS sink must be a nats:// or tls:// URL.' };
       }
-      const pooled = borrow(`${server.requiresTls ? 'tls' : 'nats'}://${server.host}:${server.port}`, server);
+      const key = `${server.requiresTls ? 'tls' : 'nats'}://${server.host}:${server.port}`;
+      const pooled = borrow(key, server);
       const block = encodeHeaders(headers);
       const exchange = await inTime(totalTimeoutMs, async () => {
         await (await pooled.opening).publish(subject, block, payload);
       });
       // What a server that answers too late does with the rest is not to be waited for.
       if (exchange.kind === 'error' && exchange.error === 'timeout') drop(pooled);
-      giveBack(pooled);
+      giveBack(key, pooled);
       return exchange;
     },
     size: () => pool.size,
@@ -127,11 +140,11 @@ function encodeHeaders(headers: readonly HeaderPair[]): Uint8Array {
 }
 
 /** The first address that answers. */
-async function open(server: NatsServer, options: NatsSinkOptions): Promise<NatsLink> {
+async function open(server: NatsServer, options: NatsSinkOptions, resolve: Resolve): Promise<NatsLink> {
   const { connectTimeoutMs = 5000, secureContext } = options;
   const giveUpAt = performance.now() + connectTimeoutMs;
   let failure: unknown = new NatsFailure('dns', `${server.host} has no address.`);
-  for (const address of await guardedAddresses(server.host, options)) {
+  for (const { address } of await resolve(server.host)) {
     const timeoutMs = Math.round(giveUpAt - performance.now());
     if (timeoutMs <= 0) break;
     try {
@@ -141,19 +154,4 @@ async function open(server: NatsServer, options: NatsSinkOptions): Promise<NatsL
     }
   }
   throw failure;
-}
-
-/** One refused address among several refuses them all: a name that is half inside is an attack or a mistake. */
-async function guardedAddresses(host: string, { guard, resolve = resolveAll }: NatsSinkOptions) {
-  const addresses = isIP(host) === 0 ? await resolve(host) : [host];
-  for (const address of addresses) {
-    const why = guard(address);
-    const what = address === host ? host : `${host} resolves to ${address}, which`;
-    if (why !== undefined) throw new AddressRefused(what, why);
-  }
-  return addresses;
-}
-
-async function resolveAll(host: string): Promise<readonly string[]> {
-  return (await lookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { makeAddressGuard } from './address-guard.ts';
 import { makeSinkUrlCheck } from './sink-url.ts';
 
@@ -81,4 +82,31 @@ describe('makeSinkUrlCheck', () => {
   ])('exempts the built-in inbox and nothing beside it: %s', (url, exempt) => {
     expect(check(url)).toMatchObject(exempt ? { ok: true, exempt: true } : { ok: false });
   });
+
+  test('judges every way of writing an IPv4 address like its dotted form', () => {
+    const lenient = makeSinkUrlCheck({ allowHttp: false, guard, allowOrigins: [] });
+    const inside = fc.constantFrom([127, 0, 0, 1], [10, 1, 2, 3], [169, 254, 169, 254], [192, 168, 0, 1], [0, 0, 0, 0]);
+    const octets = fc.oneof(inside, fc.array(fc.nat(255), { minLength: 4, maxLength: 4 }));
+    const spellings = fc.array(fc.constantFrom('decimal', 'octal', 'hex', 'HEX', 'padded'), {
+      minLength: 4,
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(octets, fc.integer({ min: 1, max: 4 }), spellings, fc.boolean(), (bytes, partCount, how, dot) => {
+        const parts = [
+          ...bytes.slice(0, partCount - 1),
+          bytes.slice(partCount - 1).reduce((n, byte) => n * 256 + byte, 0),
+        ];
+        const host = parts.map((part, i) => spell(part, how[i])).join('.');
+        expect(lenient(`https://${host}${dot ? '.' : ''}/x`)).toEqual(lenient(`https://${bytes.join('.')}/x`));
+      }),
+    );
+  });
 });
+
+function spell(value: number, how = 'decimal'): string {
+  if (how === 'octal') return `0${value.toString(8)}`;
+  if (how === 'padded') return `000${value.toString(8)}`;
+  if (how === 'hex') return `0x${value.toString(16)}`;
+  return how === 'HEX' ? `0X00${value.toString(16).toUpperCase()}` : String(value);
+}

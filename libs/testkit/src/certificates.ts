@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { generate } from 'selfsigned';
 
 /** A private key and its certificate, PEM. */
@@ -18,13 +19,15 @@ export interface IssueOptions {
   readonly hosts?: readonly string[];
   /** Default: tomorrow. A past instant gives an expired certificate. */
   readonly notAfter?: Date;
+  /** Default: two days before {@link notAfter}. A coming instant gives a certificate that is not valid yet. */
+  readonly notBefore?: Date;
 }
 
 const DAY_MS = 86_400_000;
 const EC = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
 
 export async function makeTestAuthority(): Promise<TestAuthority> {
-  const authority = await generate([{ name: 'commonName', value: 'Posthaste test authority' }], {
+  const authority = await generate([{ name: 'commonName', value: `Posthaste test authority ${randomUUID()}` }], {
     ...EC,
     notBeforeDate: new Date(Date.now() - 30 * DAY_MS),
     notAfterDate: new Date(Date.now() + DAY_MS),
@@ -36,11 +39,12 @@ export async function makeTestAuthority(): Promise<TestAuthority> {
   const ca = { key: authority.private, cert: authority.cert };
   return {
     certPem: authority.cert,
-    async issue({ hosts = ['localhost', '127.0.0.1', '::1'], notAfter = new Date(Date.now() + DAY_MS) } = {}) {
+    async issue(options = {}) {
+      const { hosts = ['localhost', '127.0.0.1', '::1'], notAfter = new Date(Date.now() + DAY_MS) } = options;
       const issued = await generate([{ name: 'commonName', value: hosts[0] ?? 'nobody' }], {
         ...EC,
         ca,
-        notBeforeDate: new Date(notAfter.getTime() - 2 * DAY_MS),
+        notBeforeDate: options.notBefore ?? new Date(notAfter.getTime() - 2 * DAY_MS),
         notAfterDate: notAfter,
         extensions: [
           { name: 'extKeyUsage', serverAuth: true },

@@ -19,6 +19,10 @@ export interface ClusterOptions {
   readonly caFile?: string;
   /** Variables for every service, on top of the defaults below. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The accounts of nats-server; then {@link natsUser} says who each service is. */
+  readonly natsAccounts?: { readonly file: string; readonly env: Readonly<Record<string, string>> };
+  /** `user:password` with which a service connects to NATS. */
+  readonly natsUser?: (app: string) => string;
   /** Node options of a service by its name, for example to profile it. */
   readonly nodeOptions?: (name: string) => string | undefined;
 }
@@ -64,7 +68,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   await chmod(directory, 0o711);
   const postgresDir = join(directory, 'postgres');
   const firstPostgres = await startPostgresServer({ dataDir: postgresDir });
-  const nats = await startNats().catch(async (error: unknown) => {
+  const nats = await startNats(natsOptions(options)).catch(async (error: unknown) => {
     await firstPostgres.stop();
     throw error;
   });
@@ -88,7 +92,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     const service = await spawnService({
       name,
       app,
-      env: { ...env, ...(port === undefined ? {} : { POSTHASTE_HTTP_PORT: String(port) }) },
+      env: {
+        ...env,
+        ...(options.natsUser === undefined
+          ? {}
+          : { POSTHASTE_NATS_URL: nats.url.replace('://', `://${options.natsUser(app)}@`) }),
+        ...(port === undefined ? {} : { POSTHASTE_HTTP_PORT: String(port) }),
+      },
       ...(nodeOptions === undefined ? {} : { nodeOptions }),
     });
     await remember(service.pid);
@@ -170,6 +180,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     complaints: () => [...running.values()].flatMap(complaintsOf).join('\n'),
     stop,
   };
+}
+
+function natsOptions({ natsAccounts }: ClusterOptions): Parameters<typeof startNats>[0] {
+  if (natsAccounts === undefined) return {};
+  return { accountsFile: natsAccounts.file, env: { ...process.env, ...natsAccounts.env } };
 }
 
 /** SIGINT ends nats-server at once, and PostgreSQL without a recovery at the next start. */

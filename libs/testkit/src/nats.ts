@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { locateNatsServer, startNatsServer, type NatsServer } from '#embedded/nats-server';
+import { locateNatsServer, startNatsServer, type NatsServer, type NatsServerOptions } from '#embedded/nats-server';
 
 export interface TestNats {
   readonly url: string;
@@ -18,7 +18,9 @@ export interface TestNats {
 }
 
 /** A real nats-server with a store in a temporary directory, on a free port. */
-export async function startNats(options: { maxPayloadBytes?: number } = {}): Promise<TestNats> {
+export async function startNats(
+  options: Pick<NatsServerOptions, 'maxPayloadBytes' | 'accountsFile' | 'env'> = {},
+): Promise<TestNats> {
   const { path } = await locateNatsServer(process.env);
   const storeDir = await mkdtemp(join(tmpdir(), 'posthaste-nats-'));
   let server: NatsServer = await startNatsServer({ ...options, binary: path, storeDir });
