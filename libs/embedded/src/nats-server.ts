@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { access, constants, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -166,6 +166,10 @@ export interface NatsServerOptions {
   /** 0, the default, takes a free one. */
   readonly port?: number;
   readonly credentials?: { readonly user: string; readonly password: string } | { readonly token: string };
+  /** A file with accounts and permissions that the configuration includes; instead of `credentials`. Absolute. */
+  readonly accountsFile?: string;
+  /** For variables that the accounts file refers to. Default: this process's. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Default 8 MiB. */
   readonly maxPayloadBytes?: number;
   /** The server writes its process id here; {@link NatsServer.stop} removes the file. After a crash of ours it is still there. */
@@ -210,7 +214,11 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
     ({ size }) => size,
     () => 0,
   );
-  const child = spawn(options.binary, ['-c', configFile], { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(options.binary, ['-c', configFile], {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...(options.env ?? process.env) },
+  });
   const complaint = collect(child.stderr);
   const exited = exitOf(child);
   const started = awaitReady(child, {
@@ -281,6 +289,10 @@ export function natsServerConfig(options: NatsServerOptions, serverName: string)
     `max_payload: ${options.maxPayloadBytes ?? DEFAULT_MAX_PAYLOAD_BYTES}`,
     `jetstream { store_dir: ${text(options.storeDir)} }`,
     ...authorization,
+    // Included files are looked for beside the configuration, whatever their path.
+    ...(options.accountsFile === undefined
+      ? []
+      : [`include ${text(relative(options.storeDir, options.accountsFile))}`]),
     ...(options.pidFile === undefined ? [] : [`pid_file: ${text(options.pidFile)}`]),
     `ports_file_dir: ${text(options.storeDir)}`,
     `log_file: ${text(join(options.storeDir, 'nats-server.log'))}`,

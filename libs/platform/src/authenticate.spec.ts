@@ -16,8 +16,13 @@ const key: ApiKey = {
   createdAtMs: 0,
 };
 
+let nowMs = 1_000_000;
+const now = () => nowMs;
+
 const authenticate = makeAuthenticate({
   adminToken,
+  guessesPerMinute: 20,
+  now,
   findApiKey: (hash) => Promise.resolve(hash === key.hash ? key : undefined),
   hasTenant: (tenant) => Promise.resolve(tenant === 'acme'),
 });
@@ -87,9 +92,78 @@ describe('authenticate', () => {
   });
 
   test('answers 503 with Retry-After when keys cannot be looked up, never 401', async () => {
-    const away = makeAuthenticate({ adminToken, findApiKey: () => Promise.reject(new Error('away')) });
+    const away = makeAuthenticate({
+      adminToken,
+      guessesPerMinute: 20,
+      now,
+      findApiKey: () => Promise.reject(new Error('away')),
+    });
     const problem = await problemOf(() => away(bearer(keyText)));
     expect(problem).toMatchObject({ status: 503, headers: { 'retry-after': expect.any(String) } });
+  });
+});
+
+describe('keys with terms', () => {
+  const withTerms = (terms: Partial<ApiKey>) =>
+    makeAuthenticate({
+      adminToken,
+      guessesPerMinute: 20,
+      now,
+      findApiKey: () => Promise.resolve({ ...key, ...terms }),
+    });
+
+  test('a key works until the instant at which it expires, and is then told so', async () => {
+    const expiring = withTerms({ expiresAtMs: nowMs + 1_000 });
+    await expiring(bearer(keyText));
+    nowMs += 1_000;
+    const problem = await problemOf(() => expiring(bearer(keyText)));
+    expect(problem).toMatchObject({ status: 401, code: 'credential-expired' });
+    expect(problem.headers?.['www-authenticate']).toContain('invalid_token');
+  });
+
+  test('a key over its rate is told when to come again, and gets through then', async () => {
+    const limited = withTerms({ requestsPerMinute: 30 });
+    await limited(bearer(keyText));
+    const problem = await problemOf(() => limited(bearer(keyText)));
+    expect(problem).toMatchObject({ status: 429, code: 'key-rate-exceeded', headers: { 'retry-after': '2' } });
+    nowMs += 2_000;
+    await limited(bearer(keyText));
+  });
+
+  test('its use is told with the address, a refused one is not', async () => {
+    const uses: unknown[] = [];
+    const told = makeAuthenticate({
+      adminToken,
+      guessesPerMinute: 20,
+      now,
+      findApiKey: () => Promise.resolve({ ...key, requestsPerMinute: 1 }),
+      onKeyUsed: ({ id }, address) => uses.push([id, address]),
+    });
+    await told(bearer(keyText), '192.0.2.1');
+    await problemOf(() => told(bearer(keyText), '192.0.2.2'));
+    expect(uses).toEqual([['key_01', '192.0.2.1']]);
+  });
+
+  test('the scope admin is every scope within the tenant', async () => {
+    expect(requireScope(await withTerms({ scopes: ['admin'] })(bearer(keyText)), 'manage')).toBe('acme');
+  });
+});
+
+describe('guessing', () => {
+  const guess = (address: string) => problemOf(() => authenticate(bearer('no-such-token-of-anybody'), address));
+
+  test('an address that goes on guessing is no longer listened to, not even with the right token, until the window is over', async () => {
+    for (let i = 0; i < 20; i++) expect(await guess('192.0.2.7')).toMatchObject({ status: 401 });
+    expect(await guess('192.0.2.7')).toMatchObject({ status: 429, code: 'too-many-guesses' });
+    expect(await problemOf(() => authenticate(bearer(adminToken), '192.0.2.7'))).toMatchObject({ status: 429 });
+    nowMs += 60_000;
+    expect((await authenticate(bearer(adminToken), '192.0.2.7')).isAdmin).toBe(true);
+  });
+
+  test('keys that are known go on working from there, and other addresses are not concerned', async () => {
+    for (let i = 0; i < 21; i++) await guess('192.0.2.8');
+    expect((await authenticate(bearer(keyText), '192.0.2.8')).by).toBe('key_01');
+    expect((await authenticate(bearer(adminToken), '192.0.2.9')).isAdmin).toBe(true);
   });
 });
 

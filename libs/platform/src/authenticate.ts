@@ -1,7 +1,10 @@
 import { isTenantId, type ApiKeyId, type TenantId } from '#core/ids';
 import { API_KEY_SCOPES, type ApiKey, type ApiKeyScope } from '#core/registry/api-key';
 import { constantTimeEqual, sha256Hex } from './digest.ts';
+import { makeKeyRates } from './key-rates.ts';
 import { ProblemError, unavailable } from './problem.ts';
+import { makeTokenGuesses, type TokenGuesses } from './token-guesses.ts';
+import type { Clock } from './tokens.ts';
 
 /** Who asks, and for which tenant. */
 export interface Principal {
@@ -20,6 +23,11 @@ export interface AuthenticationPorts {
   findApiKey(hash: string): Promise<ApiKey | undefined>;
   /** Whether a tenant that an admin named exists. Unset: not checked. */
   hasTenant?(tenant: TenantId): Promise<boolean>;
+  /** Told of every request with a key. Must neither wait nor throw. */
+  onKeyUsed?(key: ApiKey, address: string): void;
+  /** Wrong credentials from one address before it has to wait. */
+  readonly guessesPerMinute: number;
+  readonly now: Clock;
 }
 
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -27,26 +35,36 @@ type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 /**
  * Answers who sends a request, from `Authorization: Bearer <admin token | phk_…>` and `Posthaste-Tenant`.
  *
- * @throws ProblemError 401 without a valid credential, 400, 403 or 404 for a wrong `Posthaste-Tenant`, 503 when keys
- * cannot be looked up
+ * @param address of the client, as far as it is known: wrong credentials are counted by it
+ * @throws ProblemError 401 without a valid credential, 429 with Retry-After for too many wrong ones or a key over its
+ * rate, 400, 403 or 404 for a wrong `Posthaste-Tenant`, 503 when keys cannot be looked up
  */
-export type Authenticate = (headers: Headers) => Promise<Principal>;
+export type Authenticate = (headers: Headers, address?: string) => Promise<Principal>;
 
 /** `phk_` and the base64url of 32 bytes. Anything else is refused without a look-up. */
 const API_KEY = /^phk_[A-Za-z0-9_-]{43}$/;
 const BEARER = /^Bearer +(\S+) *$/i;
 
 export function makeAuthenticate(ports: AuthenticationPorts): Authenticate {
-  return async (headers) => {
+  const guesses = makeTokenGuesses(ports.now, ports.guessesPerMinute);
+  const rates = makeKeyRates(ports.now);
+  return async (headers, address = '') => {
     const token = bearerToken(headers['authorization']);
     if (token === undefined) throw unauthorized('missing-credential', HOW_TO_AUTHENTICATE);
     const named = headers['posthaste-tenant'];
     // A key is looked up first: its hash is needed anyway, the comparison with the admin token would cost two more.
     const key = API_KEY.test(token) ? await findKey(ports, token) : undefined;
-    if (key === undefined && constantTimeEqual(token, ports.adminToken)) return adminPrincipal(named, ports);
-    if (key === undefined)
+    if (key === undefined) {
+      refuseGuessing(guesses, address);
+      if (constantTimeEqual(token, ports.adminToken)) return adminPrincipal(named, ports);
+      guesses.failed(address);
       throw unauthorized('invalid-credential', `This key or token is not known. ${HOW_TO_AUTHENTICATE}`);
+    }
+    if (key.expiresAtMs !== undefined && key.expiresAtMs <= ports.now()) throw expired(key.id, key.expiresAtMs);
     if (named !== undefined && named !== key.tenant) throw foreignTenant(key.tenant);
+    const waitMs = key.requestsPerMinute === undefined ? 0 : rates.take(key.id, key.requestsPerMinute);
+    if (waitMs > 0) throw overRate(key.id, key.requestsPerMinute, waitMs);
+    ports.onKeyUsed?.(key, address);
     return { by: key.id, isAdmin: false, tenant: key.tenant, scopes: key.scopes };
   };
 }
@@ -82,7 +100,7 @@ export function requireScope(principal: Principal, ...anyOf: readonly ApiKeyScop
       errors: [{ pointer: 'posthaste-tenant', detail: 'The header is missing.' }],
     });
   }
-  if (!anyOf.some((scope) => principal.scopes.includes(scope))) {
+  if (!principal.scopes.includes('admin') && !anyOf.some((scope) => principal.scopes.includes(scope))) {
     const needed = anyOf.join(' or ');
     const has = principal.scopes.join(', ');
     throw forbidden('scope-missing', `This needs the scope ${needed}; the API key ${principal.by} has ${has}.`);
@@ -93,6 +111,28 @@ export function requireScope(principal: Principal, ...anyOf: readonly ApiKeyScop
 /** @throws ProblemError 403 for everybody but the operator */
 export function requireAdmin(principal: Principal): void {
   if (!principal.isAdmin) throw forbidden('admin-required', 'Only the admin token may do this; API keys may not.');
+}
+
+/** Who guesses waits, and what is sent meanwhile is not even compared: a right guess would tell that it was one. */
+function refuseGuessing(guesses: TokenGuesses, address: string): void {
+  const waitMs = guesses.waitMs(address);
+  if (waitMs === 0) return;
+  const detail = 'Too many wrong credentials came from this address. API keys that are known go on working.';
+  throw tooMany('too-many-guesses', detail, waitMs);
+}
+
+function overRate(id: ApiKeyId, requestsPerMinute: number | undefined, waitMs: number): ProblemError {
+  const detail = `The API key ${id} may make ${requestsPerMinute ?? 0} requests per minute. Nothing was done; send the same request again later.`;
+  return tooMany('key-rate-exceeded', detail, waitMs);
+}
+
+function tooMany(code: string, detail: string, waitMs: number): ProblemError {
+  return new ProblemError({ status: 429, code, detail, headers: { 'retry-after': String(Math.ceil(waitMs / 1000)) } });
+}
+
+function expired(id: ApiKeyId, expiresAtMs: number): ProblemError {
+  const at = new Date(expiresAtMs).toISOString();
+  return unauthorized('credential-expired', `The API key ${id} expired at ${at}. Ask the operator for a new one.`);
 }
 
 const HOW_TO_AUTHENTICATE = 'Send "Authorization: Bearer <API key>" with a key of a tenant (phk_…) or the admin token.';
@@ -136,7 +176,10 @@ async function orUnavailable<T>(answer: Promise<T>): Promise<T> {
   }
 }
 
-function unauthorized(code: 'missing-credential' | 'invalid-credential', detail: string): ProblemError {
+function unauthorized(
+  code: 'missing-credential' | 'invalid-credential' | 'credential-expired',
+  detail: string,
+): ProblemError {
   const challenge = code === 'missing-credential' ? '' : ', error="invalid_token"';
   const headers = { 'www-authenticate': `Bearer realm="posthaste"${challenge}` };
   return new ProblemError({ status: 401, code, detail, headers });

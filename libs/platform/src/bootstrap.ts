@@ -17,6 +17,8 @@ export interface ServiceOptions {
   readonly config: {
     readonly POSTHASTE_HTTP_HOST: string;
     readonly POSTHASTE_HTTP_PORT: number;
+    /** CIDR ranges; default none. */
+    readonly POSTHASTE_TRUSTED_PROXIES?: readonly string[];
   };
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -49,7 +51,7 @@ class ServiceRoot {}
  */
 export async function startService(options: ServiceOptions): Promise<RunningService> {
   const { logger, config } = options;
-  const adapter = makeAdapter(options.maxBodyBytes ?? 1024 * 1024);
+  const adapter = makeAdapter(options.maxBodyBytes ?? 1024 * 1024, config.POSTHASTE_TRUSTED_PROXIES ?? []);
   const { clock = Date.now, optionalChecks = [] } = options;
   const platform = PlatformModule.forRoot({ config, logger, clock, optionalChecks });
   const root: DynamicModule = { module: ServiceRoot, imports: [platform, ...options.modules] };
@@ -76,8 +78,9 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   };
 }
 
-function makeAdapter(maxBodyBytes: number): FastifyAdapter {
+function makeAdapter(maxBodyBytes: number, trustedProxies: readonly string[]): FastifyAdapter {
   const adapter = new FastifyAdapter({
+    ...(trustedProxies.length === 0 ? {} : { trustProxy: [...trustedProxies] }),
     bodyLimit: maxBodyBytes,
     routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
     http: { maxHeaderSize: MAX_HEADER_BYTES },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import {
+  egressVariables,
   booleanVariable,
   busVariables,
   ConfigError,
@@ -53,7 +54,7 @@ describe('the configuration of a service', () => {
 });
 
 describe('the variables that services share', () => {
-  const shared = z.object({ ...busVariables, ...storeVariables, ...sinkVariables });
+  const shared = z.object({ ...busVariables, ...storeVariables, ...sinkVariables, ...egressVariables });
   const problems = (env: Record<string, string>): readonly string[] => {
     try {
       loadConfig(shared, env);
@@ -90,6 +91,12 @@ describe('the variables that services share', () => {
     ['POSTHASTE_NATS_URL', 'nats://user:p%40ss@a.example:4222, tls://token@[::1]:4222/,localhost:4222,c.example'],
     ['POSTHASTE_DATABASE_URL', 'postgres://user:hush@a.example:5432/posthaste?sslmode=require'],
     ['POSTHASTE_DATABASE_URL', 'postgresql:///posthaste?host=/run/postgresql'],
+    ['POSTHASTE_SINK_PROXY_URL', 'http://user:p%40ss@proxy.example:3128'],
+    ['POSTHASTE_SINK_PROXY_URL', 'https://[fd00::1]:443/'],
+    [
+      'POSTHASTE_SINK_NO_PROXY',
+      '*, a.example, .b.example, *.c.example:8443, 10.0.0.0/8, fd00::/8, ::1, [::1]:8443, localhost',
+    ],
   ])('%s takes %s', (name, value) => {
     expect(problems({ [name]: value })).toEqual([]);
   });
@@ -107,6 +114,13 @@ describe('the variables that services share', () => {
     ['POSTHASTE_NATS_URL', 'wss://a.example'],
     ['POSTHASTE_NATS_URL', 'a.example:99999'],
     ['POSTHASTE_DATABASE_URL', '127.0.0.1:5432'],
+    ['POSTHASTE_SINK_PROXY_URL', 'proxy.example:3128'],
+    ['POSTHASTE_SINK_PROXY_URL', 'socks5://user:hush@proxy.example'],
+    ['POSTHASTE_SINK_PROXY_URL', 'http://proxy.example/path'],
+    ['POSTHASTE_SINK_NO_PROXY', 'a.example, https://b.example'],
+    ['POSTHASTE_SINK_NO_PROXY', '10.0.0.0/33'],
+    ['POSTHASTE_SINK_NO_PROXY', 'a*.example'],
+    ['POSTHASTE_SINK_SOCKETS', '0'],
   ])('%s refuses %s', (name, value) => {
     expect(problems({ [name]: value })).toHaveLength(1);
   });

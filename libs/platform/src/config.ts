@@ -88,10 +88,23 @@ export const serviceVariables = {
   POSTHASTE_HTTP_PORT: integerVariable(0, 65_535)
     .default(8080)
     .describe('Port of the HTTP server; 0 takes any free one.'),
+  POSTHASTE_TRUSTED_PROXIES: listVariable
+    .refine((ranges) => ranges.every(isCidr), 'must be addresses or CIDR ranges, comma-separated')
+    .default([])
+    .describe('Proxies whose X-Forwarded-For tells the address of the client: CIDR ranges, comma-separated.'),
   POSTHASTE_LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
     .describe('Least severity that is logged.'),
+};
+
+/** Who may ask, and how often one may guess. */
+export const accessVariables = {
+  POSTHASTE_WRONG_CREDENTIALS_PER_MINUTE: integerVariable(1, 1_000_000)
+    .default(100)
+    .describe(
+      'Unknown API keys and tokens that one address may send per minute; above it 429, and the admin token is not listened to from there either. Known API keys go on working.',
+    ),
 };
 
 /** Neither tells the value when it is wrong: there may be a password in it. */
@@ -162,6 +175,51 @@ export const sinkVariables = {
     .optional()
     .describe('Base URL of the built-in inbox, always allowed as a sink. Set by the all-in-one.'),
 };
+
+/** How whoever sends something out gets there; {@link sinkVariables} say where it may go. */
+export const egressVariables = {
+  POSTHASTE_SINK_CA_FILE: z
+    .string()
+    .optional()
+    .describe('PEM file of certificate authorities trusted for sinks, in addition to the well-known ones.'),
+  POSTHASTE_SINK_SOCKETS: integerVariable(1, 10_000)
+    .default(64)
+    .describe('Connections per process to one sink (scheme, host and port); requests beyond wait for a free one.'),
+  POSTHASTE_SINK_HTTP2: booleanVariable
+    .default(false)
+    .describe('true offers HTTP/2 to sinks as well; they choose (ALPN). false: HTTP/1.1.'),
+  POSTHASTE_SINK_PROXY_URL: secret(
+    z.string().refine(isProxyUrl, 'must be http://[user:password@]host:port or https://…, without a path').optional(),
+  ).describe('Forward proxy (CONNECT) for http:// and https:// sinks. Unset: sinks are connected to directly.'),
+  POSTHASTE_SINK_NO_PROXY: listVariable
+    .superRefine((items, context) => {
+      for (const item of items.filter((text) => !isProxyException(text))) {
+        context.addIssue({ code: 'custom', message: `"${item}" is neither a name, nor an address, nor a CIDR` });
+      }
+    })
+    .default([])
+    .describe(
+      'Sinks that are reached without the proxy, comma-separated: names with all below them, addresses, CIDRs, *.',
+    ),
+  POSTHASTE_SINK_PROXY_RESOLVES: booleanVariable
+    .default(false)
+    .describe(
+      'true leaves the names of sinks to the proxy, which then has to refuse private addresses itself. false: names are resolved and judged here.',
+    ),
+};
+
+/** What {@link sinkVariables} and {@link egressVariables} are read as. */
+export type EgressConfig = z.output<z.ZodObject<typeof sinkVariables & typeof egressVariables>>;
+
+function isProxyUrl(text: string): boolean {
+  const url = URL.parse(text);
+  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
+  return isHttp && url.pathname === '/' && url.search === '' && url.hash === '';
+}
+
+function isProxyException(text: string): boolean {
+  return isCidr(text) || /^(?:\*|(?:\*?\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.test(text);
+}
 
 /** How others see this installation. */
 export const publicVariables = {

@@ -11,7 +11,16 @@ describe('an API key body', () => {
     });
   });
 
+  test('may have an end and a rate', () => {
+    const body = { scopes: ['admin'], expiresAt: '2030-01-01T00:00:00+01:00', requestsPerMinute: 600 };
+    expect(parseBody(apiKeyBody, body)).toEqual({
+      ok: true,
+      value: { scopes: ['admin'], expiresAtMs: Date.UTC(2029, 11, 31, 23), requestsPerMinute: 600 },
+    });
+  });
+
   test.each<[unknown, string[]]>([
+    [{ scopes: ['read'], expiresAt: '2030-01-01', requestsPerMinute: 0 }, ['/expiresAt', '/requestsPerMinute']],
     [{}, ['/scopes']],
     [{ scopes: [] }, ['/scopes']],
     [{ scopes: 'read' }, ['/scopes']],

@@ -11,8 +11,8 @@ export const apiKeyDecider: Decider<ApiKey, ApiKeyCommand, ApiKeyEvent> = {
         if (state !== undefined) {
           return { ok: false, refusal: { code: 'already_exists', detail: `API key ${state.id} already exists.` } };
         }
-        const { id, tenant, hash, name, scopes } = command;
-        return { ok: true, events: [{ kind: 'ApiKeyCreated', id, tenant, hash, name, scopes, atMs: nowMs, by }] };
+        const { kind: _command, ...key } = command;
+        return { ok: true, events: [{ kind: 'ApiKeyCreated', ...key, atMs: nowMs, by }] };
       }
       case 'RevokeApiKey':
         if (state === undefined) {
@@ -25,8 +25,8 @@ export const apiKeyDecider: Decider<ApiKey, ApiKeyCommand, ApiKeyEvent> = {
   evolve(_state, event) {
     switch (event.kind) {
       case 'ApiKeyCreated': {
-        const { id, tenant, hash, name, scopes, atMs } = event;
-        return { id, tenant, hash, name, scopes, createdAtMs: atMs };
+        const { kind: _event, atMs, by: _creator, ...key } = event;
+        return { ...key, createdAtMs: atMs };
       }
       case 'ApiKeyRevoked':
         return undefined;
