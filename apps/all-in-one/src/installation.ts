@@ -17,8 +17,8 @@ export interface Installation {
   readonly dataDir: string;
   readonly secrets: KeptSecrets;
   readonly adminToken: string;
-  /** Base64 of 32 bytes. */
-  readonly masterKey: string;
+  /** Base64 of 32 bytes; undefined when the configuration names a file with it. */
+  readonly masterKey: string | undefined;
   readonly inboxKey: string;
   /** With credentials. */
   readonly natsUrl: string;
@@ -97,10 +97,16 @@ async function keptValues(
   const token = (prefix: string) => () => prefix + randomBytes(32).toString('base64url');
   return {
     adminToken: config.POSTHASTE_ADMIN_TOKEN ?? (await secrets.keep('adminToken', token('pha_'))),
-    masterKey:
-      config.POSTHASTE_MASTER_KEY ?? (await secrets.keep('masterKey', () => randomBytes(32).toString('base64'))),
+    masterKey: await masterKeyOf(config, secrets),
     inboxKey: await secrets.keep('inboxKey', token('')),
   };
+}
+
+/** None when there is a file with it. */
+async function masterKeyOf(config: AllInOneConfig, secrets: KeptSecrets): Promise<string | undefined> {
+  const { POSTHASTE_MASTER_KEY: given, POSTHASTE_MASTER_KEY_FILE: file } = config;
+  if (given !== undefined || file !== undefined) return given;
+  return secrets.keep('masterKey', () => randomBytes(32).toString('base64'));
 }
 
 /** Waits for all of them, so that nothing starts behind the back of who cleans up. */

@@ -57,7 +57,7 @@ function startServices(config: ServicesConfig, logger: Logger): Promise<RunningS
     // Events are accepted and delivered while PostgreSQL is away; the read side catches up.
     optionalChecks: ['projector', 'janitor'],
     modules: [
-      BusModule.forRoot({ name: NAME, config }),
+      BusModule.forRoot({ name: NAME, config, laneStates: true }),
       SignerModule,
       RegistryModule,
       GatewayModule,

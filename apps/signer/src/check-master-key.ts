@@ -1,30 +1,79 @@
-import type { Subscription } from '#core/registry/subscription';
-import { keyIdOf, type MasterKey } from './master-key.ts';
+import type { SigningKey } from '#core/registry/signing-key';
+import type { SealedSecrets, Subscription } from '#core/registry/subscription';
+import { keyIdOf, type MasterKeys } from './master-key.ts';
 
-/** The configured master key opens none of the secrets that there are. Starting would only produce refusals. */
+/** A master key that something here was sealed with is not configured. Starting would only produce refusals. */
 export class WrongMasterKey extends Error {
   readonly code = 'signer.wrong_master_key';
 
-  constructor(configuredId: string, expectedIds: readonly string[], secretCount: number) {
+  constructor(configuredIds: readonly string[], missing: ReadonlyMap<string, SealedCounts>) {
+    const found = [...missing].map(([id, counts]) => `the key ${id} sealed ${describeCounts(counts)}`);
     super(
-      `POSTHASTE_MASTER_KEY is the key ${configuredId}, but the signing secrets here (${secretCount}) were sealed with ` +
-        `the key ${expectedIds.join(', ')}. Start with that key; without it they can not be opened.`,
+      `The master key ${[...missing.keys()].join(', ')} is missing: ${found.join('; ')}. ` +
+        `Configured: ${configuredIds.join(', ')}. Give the missing one as well, behind the one that is to seal from now on: ` +
+        'POSTHASTE_MASTER_KEY=<new>,<old>. Without it they can not be opened.',
     );
   }
 }
 
+/** How many of each kind. */
+interface SealedCounts {
+  readonly secrets: number;
+  readonly credentials: number;
+  readonly 'signing keys': number;
+}
+
+export interface SealedThings {
+  readonly subscriptions: Iterable<Subscription>;
+  readonly signingKeys: Iterable<SigningKey>;
+}
+
 /**
- * Compares the key with what REGISTRY holds.
+ * Compares the master keys with what REGISTRY holds.
  *
- * @returns subscriptions whose secret is sealed with another key, when others are fine: they are refused one by one
- * @throws WrongMasterKey when there are secrets and the key fits none of them
+ * @returns owners of what is no envelope at all: they are refused one by one, and an operator should look at them
+ * @throws WrongMasterKey when a master key is missing
  */
-export function checkMasterKey(masterKey: MasterKey, subscriptions: Iterable<Subscription>): Subscription[] {
-  const sealed = [...subscriptions].filter(({ sealedSecret }) => sealedSecret !== undefined);
-  const foreign = sealed.filter(({ sealedSecret = '' }) => keyIdOf(sealedSecret) !== masterKey.id);
-  if (foreign.length > 0 && foreign.length === sealed.length) {
-    const ids = new Set(foreign.map(({ sealedSecret = '' }) => keyIdOf(sealedSecret) ?? '(unreadable)'));
-    throw new WrongMasterKey(masterKey.id, [...ids], sealed.length);
+export function checkMasterKey(masterKeys: Pick<MasterKeys, 'ids'>, things: SealedThings): readonly string[] {
+  const missing = new Map<string, SealedCounts>();
+  const unreadable: string[] = [];
+  for (const { owner, kind, sealed } of eachSealed(things)) {
+    const keyId = keyIdOf(sealed);
+    if (keyId === undefined) unreadable.push(owner);
+    else if (!masterKeys.ids.includes(keyId)) {
+      const counts = missing.get(keyId) ?? { secrets: 0, credentials: 0, 'signing keys': 0 };
+      missing.set(keyId, { ...counts, [kind]: counts[kind] + 1 });
+    }
   }
-  return foreign;
+  if (missing.size > 0) throw new WrongMasterKey(masterKeys.ids, missing);
+  return unreadable;
+}
+
+interface SealedThing {
+  readonly owner: string;
+  readonly kind: keyof SealedCounts;
+  readonly sealed: string;
+}
+
+function* eachSealed({ subscriptions, signingKeys }: SealedThings): Iterable<SealedThing> {
+  for (const subscription of subscriptions) {
+    const { id: owner } = subscription;
+    for (const sealed of secretsOf(subscription)) yield { owner, kind: 'secrets', sealed };
+    const { sealedCredential } = subscription;
+    if (sealedCredential !== undefined) yield { owner, kind: 'credentials', sealed: sealedCredential };
+  }
+  for (const { id: owner, sealedPrivateKey } of signingKeys) {
+    if (sealedPrivateKey !== undefined) yield { owner, kind: 'signing keys', sealed: sealedPrivateKey };
+  }
+}
+
+function secretsOf({ sealedSecret, previousSecrets = [] }: SealedSecrets): readonly string[] {
+  return [...(sealedSecret === undefined ? [] : [sealedSecret]), ...previousSecrets.map(({ sealed }) => sealed)];
+}
+
+function describeCounts(counts: SealedCounts): string {
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([kind, count]) => `${String(count)} ${count === 1 ? kind.slice(0, -1) : kind}`)
+    .join(', ');
 }

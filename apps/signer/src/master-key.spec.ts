@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { SubscriptionId, TenantId } from '#core/ids';
-import { keyIdOf, makeMasterKey, parseMasterKey } from './master-key.ts';
+import type { SigningKeyId, SubscriptionId, TenantId } from '#core/ids';
+import { keyIdOf, makeMasterKey, makeMasterKeys, parseMasterKey } from './master-key.ts';
 
 const owner = { tenant: 'acme' as TenantId, subscription: 'sub_1' as SubscriptionId };
 const key = new Uint8Array(32).fill(1);
@@ -53,6 +53,36 @@ describe('a master key', () => {
     }
     for (const text of ['', 'v1', 'v1.a.b', 'v2.a.b.c', `${sealed}.x`, 'v1..AAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAA']) {
       expect(masterKey.unseal(text, owner)).toEqual({ ok: false, reason: 'unseal_failed' });
+    }
+  });
+});
+
+describe('several master keys', () => {
+  const other = new Uint8Array(32).fill(2);
+  const both = makeMasterKeys([other, key]);
+
+  test('seal with the first and open with any, so that a key is replaced while everything runs', () => {
+    const [old, sealed] = [masterKey.seal(Buffer.from('s'), owner), both.seal(Buffer.from('s'), owner)];
+    expect(keyIdOf(sealed)).toBe(makeMasterKey(other).id);
+    expect(both.ids).toEqual([makeMasterKey(other).id, masterKey.id]);
+    for (const one of [old, sealed]) expect(both.unseal(one, owner)).toEqual({ ok: true, secret: Buffer.from('s') });
+    expect(makeMasterKeys([key]).unseal(sealed, owner)).toMatchObject({ reason: 'wrong_master_key', keyId: both.id });
+    expect(both.unseal('v1.x', owner)).toEqual({ ok: false, reason: 'unseal_failed' });
+  });
+});
+
+describe('a signing key', () => {
+  test('is sealed for itself: it opens neither as a secret nor as another key', () => {
+    const tenant = owner.tenant;
+    const mine = { tenant, signingKey: 'sub_1' as SigningKeyId };
+    const sealed = masterKey.seal(Buffer.from('s'), mine);
+    expect(masterKey.unseal(sealed, mine).ok).toBe(true);
+    for (const another of [
+      owner,
+      { ...owner, purpose: 'credential' as const },
+      { ...mine, signingKey: 'x' as SigningKeyId },
+    ]) {
+      expect(masterKey.unseal(sealed, another)).toEqual({ ok: false, reason: 'unseal_failed' });
     }
   });
 });

@@ -1,15 +1,17 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
-import { base32 } from '#core/ids';
 import { decodeBase64 } from '#core/event/base64';
-import type { SubscriptionId, TenantId } from '#core/ids';
+import { base32, type SigningKeyId, type SubscriptionId, type TenantId } from '#core/ids';
 
 /** Whose secret it is. Part of what is authenticated: a sealed secret opens nowhere else. */
-export interface SecretOwner {
-  readonly tenant: TenantId;
-  readonly subscription: SubscriptionId;
-  /** What it is; absent: a signing secret. */
-  readonly purpose?: 'credential';
-}
+export type SecretOwner =
+  | {
+      readonly tenant: TenantId;
+      readonly subscription: SubscriptionId;
+      /** What it is; absent: a signing secret. */
+      readonly purpose?: 'credential';
+    }
+  /** The private half of a signing key. */
+  | { readonly tenant: TenantId; readonly signingKey: SigningKeyId };
 
 export type Unsealed =
   | { readonly ok: true; readonly secret: Uint8Array }
@@ -26,6 +28,12 @@ export interface MasterKey {
   unseal(sealed: string, owner: SecretOwner): Unsealed;
 }
 
+/** Several master keys: the first seals, all open. So a key is replaced while everything runs. */
+export interface MasterKeys extends MasterKey {
+  /** Of all of them, the one that seals first. */
+  readonly ids: readonly [string, ...string[]];
+}
+
 const VERSION = 'v1';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -34,6 +42,20 @@ const TAG_BYTES = 16;
 export function parseMasterKey(text: string): Uint8Array | undefined {
   const bytes = decodeBase64(text);
   return bytes?.length === 32 ? bytes : undefined;
+}
+
+/** @param keys 32 bytes each; the first one seals */
+export function makeMasterKeys(keys: readonly [Uint8Array, ...Uint8Array[]]): MasterKeys {
+  const [current, ...previous] = keys;
+  const sealing = makeMasterKey(current);
+  const others = previous.map(makeMasterKey);
+  const byId = new Map([sealing, ...others].map((one) => [one.id, one]));
+  return {
+    id: sealing.id,
+    ids: [sealing.id, ...others.map(({ id }) => id)],
+    seal: sealing.seal,
+    unseal: (sealed, owner) => (byId.get(keyIdOf(sealed) ?? '') ?? sealing).unseal(sealed, owner),
+  };
 }
 
 /** @param key 32 bytes. Random nonces are safe for 2³² seals (NIST SP 800-38D): two per created subscription at most. */
@@ -65,8 +87,10 @@ export function makeMasterKey(key: Uint8Array): MasterKey {
 }
 
 /** Neither tenants nor ids have dots. */
-function boundTo(keyId: string, { tenant, subscription, purpose }: SecretOwner): Uint8Array {
-  return Buffer.from([VERSION, keyId, tenant, subscription, ...(purpose === undefined ? [] : [purpose])].join('.'));
+function boundTo(keyId: string, owner: SecretOwner): Uint8Array {
+  const parts = 'signingKey' in owner ? [owner.signingKey, 'signing-key'] : [owner.subscription];
+  const purpose = 'purpose' in owner ? [owner.purpose] : [];
+  return Buffer.from([VERSION, keyId, owner.tenant, ...parts, ...purpose].join('.'));
 }
 
 /** The id of the master key that an envelope names, or `undefined` when it is not an envelope. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { SignRequest } from '#contracts/bus/sign';
+import type { SignReply, SignRequest } from '#contracts/bus/sign';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import type { Subscription } from '#core/registry/subscription';
 import { formatSecret } from '#core/signature/signing-secret';
@@ -31,6 +31,8 @@ function aRegistry(...initial: Subscription[]) {
   let unseals = 0;
   const signing = makeSigning({
     findSubscription: (of, id) => (seen.get(id)?.tenant === of ? seen.get(id) : undefined),
+    signingKeys: () => [],
+    nonce: () => 'n',
     catchUp() {
       catchUps++;
       for (const one of behind) seen.set(one.id, one);
@@ -50,6 +52,15 @@ function aRegistry(...initial: Subscription[]) {
     write: (one: Subscription) => behind.push(one),
     counts: () => ({ catchUps, unseals }),
   };
+}
+
+/** Which of the secrets a reply was signed with. */
+function signers(reply: SignReply | undefined, body: Uint8Array, nowSeconds = NOW): string[] {
+  const message = { headers: reply?.ok ? reply.headers : [], body };
+  const all = Object.entries({ a: secretA, b: secretB });
+  return all
+    .filter(([, key]) => verifySignature(message, { secrets: [formatSecret(key)], nowSeconds }).ok)
+    .map(([name]) => name);
 }
 
 const secretA = new Uint8Array(32).fill(10);
@@ -89,6 +100,17 @@ describe('signBatch', () => {
       { secrets: [formatSecret(secretB)], nowSeconds: NOW },
     );
     expect(verified.ok).toBe(true);
+  });
+
+  test('signs with both secrets while one is rotated, and with the new one alone after the grace (SW-4)', async () => {
+    const { sealedSecret: sealed = '' } = aSubscription('sub_a', secretA);
+    const previousSecrets = [{ sealed, graceUntilMs: (NOW + 60) * 1000 }];
+    const { signing } = aRegistry({ ...aSubscription('sub_a', secretB), previousSecrets });
+    const [during, after] = [aRequest('sub_a'), aRequest('sub_a', { timestampSeconds: NOW + 60 })];
+    const replies = await signing.signBatch([during, after, during]);
+    expect(signers(replies[0], during.body)).toEqual(['a', 'b']);
+    expect(signers(replies[1], after.body, NOW + 60)).toEqual(['b']);
+    expect(signers(replies[2], during.body)).toEqual(['a', 'b']);
   });
 
   test('catches up once for a whole batch when a subscription is not known yet', async () => {

@@ -1,13 +1,17 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { createPublicKey, verify } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { BusModule } from '#bus/bus.module';
 import { request } from '#bus/request';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
-import type { SealReply, SealRequest } from '#contracts/bus/seal';
+import type { MakeKeyReply, ResealReply, SealReply, SealRequest, SealSecretRequest } from '#contracts/bus/seal';
 import { decodeSignReplies, encodeSignRequests, type SignReply } from '#contracts/bus/sign';
 import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { SubscriptionId, TenantId } from '#core/ids';
+import type { SigningKeyEvent } from '#core/registry/signing-key';
 import type { SubscriptionEvent } from '#core/registry/subscription';
+import type { SignatureSettings } from '#core/signature/signature-settings';
+import { parseSignatureList } from '#core/signature/standard-webhooks';
 import { startService, type RunningService } from '#platform/bootstrap';
 import { loadConfig } from '#platform/config';
 import { makeLogger } from '#platform/logger';
@@ -16,10 +20,13 @@ import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { configSchema } from './config.ts';
 import { SignerModule } from './signer.module.ts';
 
+jest.setTimeout(30_000);
+
 const tenant = 'acme' as TenantId;
 let nats: TestNats;
 let bus: TestBus;
 let nextId = 0;
+const [FIRST_KEY, SECOND_KEY] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
 const running: RunningService[] = [];
 
 beforeAll(async () => {
@@ -33,13 +40,14 @@ afterEach(async () => {
   await bus.close();
 });
 
-async function startSigner(masterKey = Buffer.alloc(32, 1)): Promise<RunningService> {
+async function startSigner(...masterKeys: Buffer[]): Promise<RunningService> {
+  const keys = masterKeys.length === 0 ? [FIRST_KEY] : masterKeys;
   const name = 'signer';
   const config = loadConfig(configSchema, {
     POSTHASTE_HTTP_PORT: '0',
     POSTHASTE_NATS_URL: nats.url,
     POSTHASTE_DEPLOYMENT: bus.deployment,
-    POSTHASTE_MASTER_KEY: masterKey.toString('base64'),
+    POSTHASTE_MASTER_KEY: keys.map((key) => key.toString('base64')).join(','),
   });
   const logger = makeLogger({ name, level: 'silent' });
   const modules = [BusModule.forRoot({ name, config }), SignerModule];
@@ -48,30 +56,70 @@ async function startSigner(masterKey = Buffer.alloc(32, 1)): Promise<RunningServ
   return service;
 }
 
-async function seal(question: SealRequest): Promise<SealReply> {
-  const payload = Buffer.from(JSON.stringify(question));
-  const answer = await request(bus, bus.topology.sealSubject, payload, 5000);
-  return JSON.parse(Buffer.from(answer).toString()) as SealReply;
+function seal(question: SealSecretRequest): Promise<SealReply> {
+  return ask(question);
 }
 
-async function append(id: SubscriptionId, event: SubscriptionEvent): Promise<void> {
-  const record: RegistryRecord = { aggregate: 'subscription', id, tenant, event };
-  await bus.publisher.publish(
-    bus.topology.registrySubject(tenant, 'subscription', id),
-    Buffer.from(JSON.stringify(record)),
+async function ask<Reply>(question: SealRequest): Promise<Reply> {
+  const payload = Buffer.from(JSON.stringify(question));
+  const answer = await request(bus, bus.topology.sealSubject, payload, 5000);
+  return JSON.parse(Buffer.from(answer).toString()) as Reply;
+}
+
+function append(id: SubscriptionId, event: SubscriptionEvent): Promise<void> {
+  return appendRecord({ aggregate: 'subscription', id, tenant, event });
+}
+
+async function appendRecord(record: RegistryRecord): Promise<void> {
+  const subject = bus.topology.registrySubject(tenant, record.aggregate, record.id);
+  await bus.publisher.publish(subject, Buffer.from(JSON.stringify(record)));
+}
+
+/** A key of the tenant that signs from now on. */
+async function activate({ id, ...made }: MakeKeyReply, atMs = 0): Promise<void> {
+  const told = { atMs, by: 'admin' };
+  const events: SigningKeyEvent[] = [
+    { kind: 'SigningKeyCreated', id, tenant, algorithm: 'ed25519', ...made, ...told },
+    { kind: 'SigningKeyPublished', ...told },
+    { kind: 'SigningKeyActivated', ...told },
+  ];
+  for (const event of events) await appendRecord({ aggregate: 'signingkey', id, tenant, event });
+}
+
+/** Whether the reply is an ed25519 signature of the body by this key. */
+function isSignedBy(reply: SignReply | undefined, { publicJwk }: MakeKeyReply): boolean {
+  const headers = Object.fromEntries(reply?.ok ? reply.headers : []);
+  const content = Buffer.from(`${headers['webhook-id'] ?? ''}.${headers['webhook-timestamp'] ?? ''}.{"n":1}`);
+  const key = createPublicKey({ key: publicJwk, format: 'jwk' });
+  return parseSignatureList(headers['webhook-signature'] ?? '', 'v1a').some((signature) =>
+    verify(null, content, key, Buffer.from(signature, 'base64')),
   );
 }
 
-async function create(sealedSecret: string | undefined, id = newId()): Promise<SubscriptionId> {
+async function create(
+  sealedSecret: string | undefined,
+  id = newId(),
+  signature: SignatureSettings = { profile: 'standard-webhooks' },
+): Promise<SubscriptionId> {
   const config = {
     contentMode: 'structured',
-    signature: { profile: 'standard-webhooks' },
+    signature,
     retry: DEFAULT_RETRY_POLICY,
   } as const;
   const spec = { sink: 'https://sink.example/', protocol: 'HTTP', filters: [], config } as const;
   const sealed = sealedSecret === undefined ? {} : { sealedSecret };
   await append(id, { kind: 'SubscriptionCreated', id, tenant, spec, ...sealed, atMs: 0, by: 'admin' });
   return id;
+}
+
+async function sealedFor(subscription: SubscriptionId): Promise<{ readonly sealed: string; readonly secret: string }> {
+  const reply = await seal({ tenant, subscription });
+  if (!reply.ok) throw new Error(reply.detail);
+  return reply;
+}
+
+function makeKey(): Promise<MakeKeyReply> {
+  return ask<MakeKeyReply>({ tenant, algorithm: 'ed25519' });
 }
 
 function newId(): SubscriptionId {
@@ -141,14 +189,67 @@ describe('the signer', () => {
     }
   });
 
-  test('does not start with a master key that opens nothing, and says which one it needs', async () => {
+  test('does not start without a master key that it needs, and says which one', async () => {
     bus = await makeTestBus(nats.url);
-    await startSigner(Buffer.alloc(32, 1));
+    await startSigner();
     const subscription = newId();
     const sealed = await seal({ tenant, subscription });
     await create(sealed.ok ? sealed.sealed : '', subscription);
     const expected = sealed.ok ? sealed.sealed.split('.')[1] : '';
-    await expect(startSigner(Buffer.alloc(32, 2))).rejects.toThrow(`sealed with the key ${expected}`);
+    await expect(startSigner(SECOND_KEY)).rejects.toThrow(`The master key ${expected} is missing`);
+  });
+
+  test('seals with another master key while everything runs, and then does without the first one', async () => {
+    bus = await makeTestBus(nats.url);
+    const first = await startSigner(FIRST_KEY);
+    const subscription = newId();
+    const { sealed, secret } = await sealedFor(subscription);
+    await create(sealed, subscription);
+    await startSigner(SECOND_KEY, FIRST_KEY);
+    await first.stop();
+    running.shift();
+    expect(await sign(subscription)).toMatchObject([{ ok: true }]);
+    const { resealed } = await ask<ResealReply>({ reseal: [{ tenant, sealed, of: { subscription } }] });
+    const [anew] = resealed;
+    if (anew?.kind !== 'resealed') throw new Error(JSON.stringify(resealed));
+    await append(subscription, { kind: 'SecretsResealed', sealedSecret: anew.sealed, atMs: 1, by: 'admin' });
+    for (const service of running.splice(0)) await service.stop();
+    await startSigner(SECOND_KEY);
+    const [reply] = await sign(subscription);
+    expect(new Webhook(secret).verify('{"n":1}', Object.fromEntries(reply?.ok ? reply.headers : []))).toEqual({ n: 1 });
+  });
+
+  test('signs with the secret before as well while one is rotated (SW-4)', async () => {
+    bus = await makeTestBus(nats.url);
+    await startSigner();
+    const subscription = newId();
+    const [before, after] = [await sealedFor(subscription), await sealedFor(subscription)];
+    await create(before.sealed, subscription);
+    expect(await sign(subscription)).toMatchObject([{ ok: true }]);
+    const graceUntilMs = Date.now() + 60_000;
+    const rotated = { kind: 'SecretRotated', sealedSecret: after.sealed, graceUntilMs, atMs: 1, by: 'admin' } as const;
+    await append(subscription, rotated);
+    await sign(await create(undefined)); // unknown until then: so the signer catches up
+    const [reply] = await sign(subscription);
+    for (const { secret } of [before, after]) {
+      expect(new Webhook(secret).verify('{"n":1}', Object.fromEntries(reply?.ok ? reply.headers : []))).toEqual({
+        n: 1,
+      });
+    }
+  });
+
+  test('makes keys for a tenant, and signs with the one that is active, heard of only now (SW-3, MS-5)', async () => {
+    bus = await makeTestBus(nats.url);
+    await startSigner();
+    const subscription = await create(undefined, newId(), { profile: 'standard-webhooks-v1a' });
+    expect(await sign(subscription)).toEqual([{ ok: false, reason: 'no_key' }]);
+    const [first, second] = [await makeKey(), await makeKey()];
+    await activate(first);
+    expect(isSignedBy((await sign(subscription))[0], first)).toBe(true);
+    await activate(second, 1);
+    await sign(await create(undefined)); // unknown until then: so the signer catches up
+    const [reply] = await sign(subscription);
+    expect([isSignedBy(reply, first), isSignedBy(reply, second)]).toEqual([false, true]);
   });
 
   test('counts what it signs', async () => {

@@ -11,12 +11,16 @@ import type { Logger } from '#platform/logger';
 import { CONFIG, LOGGER, METRICS } from '#platform/tokens';
 import { checkMasterKey } from './check-master-key.ts';
 import type { SignerConfig } from './config.ts';
-import { makeMasterKey, parseMasterKey, type MasterKey } from './master-key.ts';
+import { makeMakeSigningKey } from './make-signing-key.ts';
+import { makeMasterKeys, type MasterKeys } from './master-key.ts';
+import { readMasterKeys } from './read-master-keys.ts';
+import { makeReseal } from './reseal.ts';
 import { makeSealCredential, makeSealSecret } from './seal-secret.ts';
 import { makeSigning } from './sign-batch.ts';
 import { makeSignerMetrics } from './signer.metrics.ts';
 
 const QUEUE = 'signer';
+const NONCE_BYTES = 16;
 
 /**
  * The only holder of secrets: answers "sign these" and "seal this" on the bus.
@@ -31,7 +35,8 @@ export class SignerModule implements OnApplicationBootstrap, BeforeApplicationSh
   readonly #snapshot: RegistrySnapshot;
   readonly #logger: Logger;
   readonly #metrics: MetricsRegistry;
-  readonly #masterKey: MasterKey;
+  readonly #masterKeys: MasterKeys;
+  readonly #publicUrl: string | undefined;
   #serving: readonly Serving[] = [];
 
   constructor(
@@ -45,7 +50,8 @@ export class SignerModule implements OnApplicationBootstrap, BeforeApplicationSh
     this.#snapshot = snapshot;
     this.#logger = logger;
     this.#metrics = metrics;
-    this.#masterKey = makeMasterKey(parseMasterKey(config.POSTHASTE_MASTER_KEY) ?? new Uint8Array());
+    this.#masterKeys = makeMasterKeys(readMasterKeys(config));
+    this.#publicUrl = config.POSTHASTE_PUBLIC_URL;
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -64,19 +70,22 @@ export class SignerModule implements OnApplicationBootstrap, BeforeApplicationSh
   }
 
   #checkMasterKey(): void {
-    const foreign = checkMasterKey(this.#masterKey, this.#snapshot.subscriptions());
-    if (foreign.length === 0) return;
-    const subscriptions = foreign.slice(0, 10).map(({ id }) => id);
-    const fields = { count: foreign.length, subscriptions, masterKey: this.#masterKey.id };
-    this.#logger.error(fields, 'some secrets are sealed with another master key; their deliveries wait for that key');
+    const [subscriptions, signingKeys] = [this.#snapshot.subscriptions(), this.#snapshot.signingKeys()];
+    const unreadable = checkMasterKey(this.#masterKeys, { subscriptions, signingKeys });
+    if (unreadable.length === 0) return;
+    const fields = { count: unreadable.length, owners: unreadable.slice(0, 10) };
+    this.#logger.error(fields, 'some sealed secrets are damaged; the deliveries of their owners wait');
   }
 
   #makeAnswerSign(): (payload: Uint8Array) => Promise<Uint8Array> {
     const { observeBatch } = makeSignerMetrics(this.#metrics);
     const { signBatch, forget } = makeSigning({
       findSubscription: (tenant, id) => this.#snapshot.subscription(tenant, id),
+      signingKeys: (tenant) => this.#snapshot.signingKeys(tenant),
       catchUp: () => this.#snapshot.catchUp(),
-      masterKey: this.#masterKey,
+      masterKey: this.#masterKeys,
+      publicUrl: this.#publicUrl,
+      nonce: () => Buffer.from(randomBytes(NONCE_BYTES)).toString('hex'),
     });
     this.#snapshot.onSubscriptionChange(forget);
     return async (payload) => {
@@ -88,12 +97,18 @@ export class SignerModule implements OnApplicationBootstrap, BeforeApplicationSh
   }
 
   #makeAnswerSeal(): (payload: Uint8Array) => Promise<Uint8Array> {
-    const sealSecret = makeSealSecret({ masterKey: this.#masterKey, randomBytes });
-    const sealCredential = makeSealCredential(this.#masterKey);
+    const sealSecret = makeSealSecret({ masterKey: this.#masterKeys, randomBytes });
+    const sealCredential = makeSealCredential(this.#masterKeys);
+    const makeSigningKey = makeMakeSigningKey(this.#masterKeys);
+    const reseal = makeReseal(this.#masterKeys);
+    const answer = (question: SealRequest): unknown => {
+      if ('reseal' in question) return reseal(question);
+      if ('algorithm' in question) return makeSigningKey(question);
+      return 'credential' in question ? sealCredential(question) : sealSecret(question);
+    };
     return (payload) => {
       const question = JSON.parse(new TextDecoder().decode(payload)) as SealRequest;
-      const reply = 'credential' in question ? sealCredential(question) : sealSecret(question);
-      return Promise.resolve(Buffer.from(JSON.stringify(reply)));
+      return Promise.resolve(Buffer.from(JSON.stringify(answer(question))));
     };
   }
 }

@@ -19,6 +19,8 @@ export interface ClusterOptions {
   readonly caFile?: string;
   /** Variables for every service, on top of the defaults below. */
   readonly env?: Readonly<Record<string, string>>;
+  /** More of them for one service, by its name. */
+  readonly envOf?: (name: string) => Readonly<Record<string, string>>;
   /** The accounts of nats-server; then {@link natsUser} says who each service is. */
   readonly natsAccounts?: { readonly file: string; readonly env: Readonly<Record<string, string>> };
   /** `user:password` with which a service connects to NATS. */
@@ -94,6 +96,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       app,
       env: {
         ...env,
+        ...options.envOf?.(name),
         ...(options.natsUser === undefined
           ? {}
           : { POSTHASTE_NATS_URL: nats.url.replace('://', `://${options.natsUser(app)}@`) }),

@@ -65,6 +65,8 @@ export interface Sink {
   readonly received: readonly Received[];
   /** The `OPTIONS` requests. */
   readonly handshakes: readonly Received[];
+  /** Of {@link received}, those that are neither answered nor left by whoever sent them. */
+  readonly underWay: ReadonlySet<Received>;
   /** Connections that were opened so far. */
   connectionCount(): number;
   /** From now on answers like this. */
@@ -81,6 +83,7 @@ export interface Sink {
 export async function startSink(options: SinkOptions = {}): Promise<Sink> {
   const received: Received[] = [];
   const handshakes: Received[] = [];
+  const underWay = new Set<Received>();
   let respond: Respond = options.respond ?? (() => ({}));
   let handshake: Respond = options.handshake ?? (() => ({ status: 405, headers: { allow: 'POST' } }));
   let connectionCount = 0;
@@ -93,6 +96,11 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     const isHandshake = one.method === 'OPTIONS';
     const log = isHandshake ? handshakes : received;
     log.push(one);
+    if (!isHandshake && !request.socket.destroyed) {
+      underWay.add(one);
+      // What is written may be answered to before the write is reported.
+      for (const end of ['prefinish', 'close']) response.once(end, () => underWay.delete(one));
+    }
     await send(response, await (isHandshake ? handshake : respond)(one, log.length));
   };
   const server = certificate ? createHttpsServer(certificate, onRequest) : createHttpServer(onRequest);
@@ -109,6 +117,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     caFile,
     received,
     handshakes,
+    underWay,
     connectionCount: () => connectionCount,
     respondWith(next) {
       respond = next;

@@ -26,8 +26,15 @@ const tasks: fc.Arbitrary<DeliveryTask> = fc.record(
     deadlineAtMs: fc.nat(),
     attempt: fc.nat(),
     firstAttempt: fc.nat(),
+    dueAtMs: fc.nat(),
     holds: fc.nat(),
     traceparent: fc.string(),
+    deadLetter: fc.record(
+      { reason: fc.constantFrom('gone' as const, 'deadline_passed' as const), attempts: fc.nat(), status: fc.nat() },
+      { requiredKeys: ['reason', 'attempts'] },
+    ),
+    contentModeFallback: fc.constantFrom('structured' as const, 'binary' as const),
+    credentialRefreshed: fc.constant(true as const),
     event: fc.oneof(
       fc.constant({ kind: 'reference' as const }),
       events.map((value) => ({ kind: 'inline' as const, value })),

@@ -1,6 +1,7 @@
 import type { AttributeValue, CloudEvent, DataForm } from '#core/event/cloud-event';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
-import { INLINE_EVENT_MAX_BYTES, type DeliveryTask } from './delivery-task.ts';
+import type { ContentMode } from '#core/registry/subscription';
+import { INLINE_EVENT_MAX_BYTES, type DeadLetterNote, type DeliveryTask } from './delivery-task.ts';
 
 /*
  * The bytes of a task:
@@ -25,8 +26,12 @@ interface Head {
   readonly until?: number;
   readonly n: number;
   readonly first: number;
+  readonly due?: number;
   readonly h?: number;
   readonly tp?: string;
+  readonly dl?: DeadLetterNote;
+  readonly cm?: ContentMode;
+  readonly cr?: true;
   /** Attributes of an inline event, in order. */
   readonly a?: readonly (readonly [string, AttributeValue])[];
   /** Form of the inline data; absent when the event has none. */
@@ -48,8 +53,12 @@ export function encodeDeliveryTask(task: DeliveryTask): Uint8Array {
     ...(task.deadlineAtMs === undefined ? {} : { until: task.deadlineAtMs }),
     n: task.attempt,
     first: task.firstAttempt,
+    ...(task.dueAtMs === undefined ? {} : { due: task.dueAtMs }),
     ...(task.holds === undefined ? {} : { h: task.holds }),
     ...(task.traceparent === undefined ? {} : { tp: task.traceparent }),
+    ...(task.deadLetter === undefined ? {} : { dl: task.deadLetter }),
+    ...(task.contentModeFallback === undefined ? {} : { cm: task.contentModeFallback }),
+    ...(task.credentialRefreshed === undefined ? {} : { cr: true }),
     ...(event === undefined ? {} : { a: [...event.attributes] }),
     ...(event?.data === undefined ? {} : { f: event.data.form }),
   };
@@ -76,8 +85,12 @@ export function decodeDeliveryTask(bytes: Uint8Array): DeliveryTask {
     ...(head.until === undefined ? {} : { deadlineAtMs: head.until }),
     attempt: head.n,
     firstAttempt: head.first,
+    ...(head.due === undefined ? {} : { dueAtMs: head.due }),
     ...(head.h === undefined ? {} : { holds: head.h }),
     ...(head.tp === undefined ? {} : { traceparent: head.tp }),
+    ...(head.dl === undefined ? {} : { deadLetter: head.dl }),
+    ...(head.cm === undefined ? {} : { contentModeFallback: head.cm }),
+    ...(head.cr === undefined ? {} : { credentialRefreshed: true }),
     event: head.a === undefined ? { kind: 'reference' } : { kind: 'inline', value: inlineEvent(head.a, head.f, data) },
   };
 }

@@ -1,3 +1,5 @@
+import type { DeadReason } from '#core/delivery/outcome';
+import type { SecondTries } from '#core/delivery/second-try';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import type { CloudEvent } from '#core/event/cloud-event';
 
@@ -6,7 +8,7 @@ import type { CloudEvent } from '#core/event/cloud-event';
  *
  * The event travels by value up to {@link INLINE_EVENT_MAX_BYTES}, above that by its sequence in EVENTS.
  */
-export interface DeliveryTask {
+export interface DeliveryTask extends SecondTries {
   readonly delivery: DeliveryId;
   readonly tenant: TenantId;
   readonly subscription: SubscriptionId;
@@ -20,11 +22,24 @@ export interface DeliveryTask {
   readonly attempt: number;
   /** Attempts before this one which belong to an earlier round (before a redelivery): the schedule restarts there. */
   readonly firstAttempt: number;
-  /** How often it was put off before this attempt, because the subscription was paused or pending. Absent: never. */
+  /** Instant for which this attempt was scheduled, Unix ms. Absent: as soon as possible. */
+  readonly dueAtMs?: number;
+  /** How often it was put off before this attempt, because its signature was refused. Absent: never. */
   readonly holds?: number;
   /** W3C trace context of the publish request; the notification carries on the same trace. */
   readonly traceparent?: string;
+  /** It goes to `config.deadLetterSink`, with this about the delivery that ended. Absent: to the sink. */
+  readonly deadLetter?: DeadLetterNote;
   readonly event: { readonly kind: 'inline'; readonly value: CloudEvent } | { readonly kind: 'reference' };
+}
+
+/** What a dead letter sink is told about a delivery that ended without success. */
+export interface DeadLetterNote {
+  readonly reason: DeadReason;
+  /** Attempts that were made. */
+  readonly attempts: number;
+  /** Status of the last response; absent when there was none. */
+  readonly status?: number;
 }
 
 /** Attributes and data together; copying costs the same as a reference up to here and saves the read (measured). */

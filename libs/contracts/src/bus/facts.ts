@@ -1,8 +1,18 @@
 import type { DeadReason, ExchangeError, NextStep, Outcome } from '#core/delivery/outcome';
+import type { OpenCircuit } from '#core/lane/lane-state';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
+import type { StopCause } from '#core/registry/subscription';
 
-/** Facts on JOURNAL (`journal.<tenant>.<kind>`), JSON. All instants are Unix milliseconds. */
+/*
+ * Facts on JOURNAL (`journal.<tenant>.<kind>`), JSON. All instants are Unix milliseconds. A reader leaves out the kinds
+ * that it does not know.
+ */
+
+/** About deliveries: they become rows. */
 export type Fact = EventMatched | AttemptMade | DeliveryRedelivered;
+
+/** About subscriptions: the registry acts upon them and tells the tenant. */
+export type SubscriptionFact = CircuitChanged | SubscriptionVerdict;
 
 /** The matcher looked at an event. A fan-out above {@link MATCHES_PER_FACT} is told in several facts. */
 export interface EventMatched {
@@ -60,6 +70,39 @@ export interface DeliveryRedelivered {
   readonly attempt: number;
   readonly atMs: number;
   readonly by: string;
+  /** Address of the client that asked for this one. Absent when it was a job. */
+  readonly from?: string;
+}
+
+/** A circuit opened, or is closed again. While it is open, failed probes tell nothing. */
+export interface CircuitChanged {
+  readonly kind: 'circuit';
+  readonly tenant: TenantId;
+  readonly subscription: SubscriptionId;
+  readonly change: 'opened' | 'closed';
+  /** When it opened. */
+  readonly sinceMs: number;
+  /** Why it opened. */
+  readonly cause?: OpenCircuit['cause'];
+  /** First failure since the last success, as far as anybody remembers. */
+  readonly failingSinceMs?: number;
+  readonly lastStatus?: number;
+  readonly lastError?: ExchangeError;
+  readonly atMs: number;
+}
+
+/** What delivery found out about a subscription that the registry has to act upon. A repeat is harmless. */
+export interface SubscriptionVerdict {
+  readonly kind: 'verdict';
+  readonly tenant: TenantId;
+  readonly subscription: SubscriptionId;
+  /** Of the subscription that was looked at. One that has another by now was changed or resumed: the verdict is void. */
+  readonly revision: number;
+  readonly verdict: 'disable' | 'pause';
+  readonly reason: StopCause;
+  /** For people. */
+  readonly detail: string;
+  readonly atMs: number;
 }
 
 /**

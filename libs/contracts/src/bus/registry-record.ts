@@ -5,7 +5,12 @@ import type { SubscriptionEvent } from '#core/registry/subscription';
 import type { TenantEvent } from '#core/registry/tenant';
 
 /** One message on REGISTRY (`registry.<tenant>.<aggregate>.<id>`): exactly one domain event, JSON. */
-export type RegistryRecord =
+export type RegistryRecord = RecordOfAggregate & {
+  /** Address of the client that commanded it. Absent: no client did, or it is from before this was kept. */
+  readonly from?: string;
+};
+
+type RecordOfAggregate =
   | { readonly aggregate: 'tenant'; readonly id: string; readonly tenant: string; readonly event: TenantEvent }
   | { readonly aggregate: 'apikey'; readonly id: string; readonly tenant: string; readonly event: ApiKeyEvent }
   | { readonly aggregate: 'redelivery'; readonly id: string; readonly tenant: string; readonly event: RedeliveryEvent }

@@ -1,7 +1,9 @@
-import type { SubscriptionId, TenantId } from '#core/ids';
+import type { SigningKeyId, SubscriptionId, TenantId } from '#core/ids';
+import type { PublicJwk } from '#core/registry/signing-key';
+import type { KeyAlgorithm } from '#core/signature/rfc9421';
 
-/** Asks the signer to seal something of a subscription that is being created or changed, JSON on the seal subject. */
-export type SealRequest = SealSecretRequest | SealCredentialRequest;
+/** Asks the signer for something that only it can open again, JSON on the seal subject. */
+export type SealRequest = SealSecretRequest | SealCredentialRequest | MakeKeyRequest | ResealRequest;
 
 /** A signing secret. */
 export interface SealSecretRequest {
@@ -18,10 +20,47 @@ export interface SealCredentialRequest {
   readonly credential: unknown;
 }
 
+/** A new pair of keys for a tenant. */
+export interface MakeKeyRequest {
+  readonly tenant: TenantId;
+  readonly algorithm: KeyAlgorithm;
+}
+
+/** What has been sealed before, to be sealed with the master key of now. */
+export interface ResealRequest {
+  readonly reseal: readonly SealedThing[];
+}
+
+export interface SealedThing {
+  readonly tenant: TenantId;
+  readonly sealed: string;
+  readonly of:
+    { readonly subscription: SubscriptionId; readonly purpose?: 'credential' } | { readonly signingKey: SigningKeyId };
+}
+
 /** What of a credential goes into REGISTRY. */
 export interface SealCredentialReply {
   readonly sealed: string;
 }
+
+/** What of a pair of keys goes into REGISTRY; the private half is seen by nobody. */
+export interface MakeKeyReply {
+  readonly id: SigningKeyId;
+  readonly publicJwk: PublicJwk;
+  readonly sealedPrivateKey: string;
+}
+
+/** In the order of the questions. */
+export interface ResealReply {
+  readonly resealed: readonly Resealed[];
+}
+
+export type Resealed =
+  | { readonly kind: 'resealed'; readonly sealed: string }
+  /** It is sealed with the master key of now. */
+  | { readonly kind: 'current' }
+  /** It can not be opened: its master key is not there, or it is damaged. */
+  | { readonly kind: 'failed'; readonly reason: 'wrong_master_key' | 'unseal_failed' };
 
 export type SealReply =
   | {

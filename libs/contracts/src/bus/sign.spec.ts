@@ -14,14 +14,19 @@ import {
 } from './sign.ts';
 
 const asciiId = fc.stringMatching(/^[a-z0-9_]{0,40}$/);
+const ascii = fc.string({ unit: 'grapheme-ascii' });
 const requests: fc.Arbitrary<SignRequest[]> = fc.array(
-  fc.record({
-    subscription: asciiId.map((id) => id as SubscriptionId),
-    tenant: asciiId.map((id) => id as TenantId),
-    messageId: asciiId,
-    timestampSeconds: fc.nat(),
-    body: fc.uint8Array(),
-  }),
+  fc.record(
+    {
+      subscription: asciiId.map((id) => id as SubscriptionId),
+      tenant: asciiId.map((id) => id as TenantId),
+      messageId: asciiId,
+      timestampSeconds: fc.nat(),
+      body: fc.uint8Array(),
+      head: fc.record({ method: ascii, url: ascii, headers: fc.array(fc.tuple(ascii, ascii)) }),
+    },
+    { requiredKeys: ['subscription', 'tenant', 'messageId', 'timestampSeconds', 'body'] },
+  ),
 );
 const replies: fc.Arbitrary<SignReply[]> = fc.array(
   fc.oneof(
@@ -44,6 +49,19 @@ describe('the sign wire', () => {
   test('reads back the replies that it wrote', () => {
     fc.assert(
       fc.property(replies, (batch) => {
+        expect(decodeSignReplies(encodeSignReplies(batch))).toEqual(batch);
+      }),
+    );
+  });
+
+  test('reads back replies of any length: the writer grows at every kind of value', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 700 }), { minLength: 1, maxLength: 20 }), (lengths) => {
+        const headers = lengths.map((length) => ['a'.repeat(length), ''] as const);
+        const batch: SignReply[] = [
+          { ok: true, headers },
+          { ok: false, reason: 'no_key' },
+        ];
         expect(decodeSignReplies(encodeSignReplies(batch))).toEqual(batch);
       }),
     );
@@ -80,13 +98,13 @@ describe('the sign wire', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (noise) => {
         try {
-          decodeSignRequests(Uint8Array.of(1, ...noise));
+          decodeSignRequests(Uint8Array.of(2, ...noise));
         } catch (error) {
           expect(error).toBeInstanceOf(MalformedSignMessage);
         }
       }),
     );
-    expect(() => decodeSignReplies(Uint8Array.of(1, 255, 255, 255, 255))).toThrow(MalformedSignMessage);
-    expect(() => decodeSignReplies(Uint8Array.of(2, 0, 0, 0, 0))).toThrow('version');
+    expect(() => decodeSignReplies(Uint8Array.of(2, 255, 255, 255, 255))).toThrow(MalformedSignMessage);
+    expect(() => decodeSignReplies(Uint8Array.of(1, 0, 0, 0, 0))).toThrow('version');
   });
 });

@@ -1,6 +1,10 @@
 import type { SubscriptionId, TenantId } from '#core/ids';
+import type { HttpRequestHead } from '#core/signature/http-message';
 
-/** One notification to be signed with its subscription's secret. */
+/** The request that a signature covers, beside its body. All ASCII, as it is sent; with every field that may be covered. */
+export type SignedHead = Pick<HttpRequestHead, 'method' | 'url' | 'headers'>;
+
+/** One notification to be signed as its subscription asks for. */
 export interface SignRequest {
   readonly subscription: SubscriptionId;
   readonly tenant: TenantId;
@@ -9,15 +13,18 @@ export interface SignRequest {
   /** `webhook-timestamp`: Unix seconds of the attempt, an integer. */
   readonly timestampSeconds: number;
   readonly body: Uint8Array;
+  /** Needed by the profiles that cover the request itself; others do not look at it. */
+  readonly head?: SignedHead;
 }
 
 /** Why the signer does not sign. Stable codes. */
 export type SignRefusal =
   | 'unknown_subscription' // there is none with this id in this tenant, or it is deleted
-  | 'no_secret' // its signature profile is `none`
-  | 'wrong_master_key' // its secret was sealed with another master key than the signer has
-  | 'unseal_failed' // its sealed secret is damaged, or belongs to another subscription
-  | 'unsignable'; // its message id or timestamp has no place in signed content (SW-2)
+  | 'no_secret' // there is no secret to sign with; its signature profile may be `none`
+  | 'no_key' // its tenant has no active key of the algorithm
+  | 'wrong_master_key' // its secret or key was sealed with another master key than the signer has
+  | 'unseal_failed' // its sealed secret or key is damaged, or belongs to another owner
+  | 'unsignable'; // it has no signature base: a bad message id or timestamp (SW-2), or a part to be covered is missing
 
 export type SignReply =
   | { readonly ok: true; readonly headers: readonly (readonly [string, string])[] }
@@ -27,25 +34,34 @@ export type SignReply =
  * One message carries many requests, the bodies as they are (JSON with base64 would cost a third more bytes and both
  * conversions). Numbers are big endian; a text is u16 length + UTF-8.
  *
- *   request   u8 version=1 │ u32 count │ count × ( text subscription │ text tenant │ text messageId │ f64 seconds │
- *                                                  u32 length │ body )
- *   reply     u8 version=1 │ u32 count │ count × ( u8 1 │ u8 headers │ headers × ( text name │ text value )
+ *   request   u8 version=2 │ u32 count │ count × ( text subscription │ text tenant │ text messageId │ f64 seconds │
+ *                                                  ( u8 0 │ u8 1 │ text method │ text url │ fields ) │ u32 length │ body )
+ *   reply     u8 version=2 │ u32 count │ count × ( u8 1 │ u8 headers │ headers × ( text name │ text value )
  *                                                | u8 0 │ text reason )
+ *
+ *   fields    u16 count │ count × ( text name │ text value )
  *
  * Replies stand in the order of their requests.
  */
 
-const VERSION = 1;
+const VERSION = 2;
 const HEAD_BYTES = 5;
 const TEXT_MAX_BYTES = 0xffff;
 
 /** Bytes of a batch before its first request. */
 export const SIGN_BATCH_HEAD_BYTES = HEAD_BYTES;
 
-/** What a request adds to its batch: exact, because ids are ASCII. */
-export function signRequestBytes(request: SignRequest): number {
-  const texts = request.subscription.length + request.tenant.length + request.messageId.length;
-  return 3 * 2 + texts + 8 + 4 + request.body.length;
+/** What a request adds to its batch: exact, because ids and heads are ASCII. */
+export function signRequestBytes({ subscription, tenant, messageId, head, body }: SignRequest): number {
+  return textsBytes(subscription, tenant, messageId) + 8 + (head === undefined ? 1 : headBytes(head)) + 4 + body.length;
+}
+
+function headBytes({ method, url, headers }: SignedHead): number {
+  return headers.reduce((sum, field) => sum + textsBytes(...field), 1 + textsBytes(method, url) + 2);
+}
+
+function textsBytes(...texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + 2 + text.length, 0);
 }
 
 export function encodeSignRequests(requests: readonly SignRequest[]): Uint8Array {
@@ -57,10 +73,23 @@ export function encodeSignRequests(requests: readonly SignRequest[]): Uint8Array
     writer.text(request.tenant);
     writer.text(request.messageId);
     writer.f64(request.timestampSeconds);
+    writeHead(writer, request.head);
     writer.u32(request.body.length);
     writer.bytes(request.body);
   }
   return writer.done();
+}
+
+function writeHead(writer: ReturnType<typeof makeWriter>, head: SignedHead | undefined): void {
+  writer.u8(head === undefined ? 0 : 1);
+  if (head === undefined) return;
+  writer.text(head.method);
+  writer.text(head.url);
+  writer.u16(head.headers.length);
+  for (const [name, value] of head.headers) {
+    writer.text(name);
+    writer.text(value);
+  }
 }
 
 /**
@@ -75,10 +104,18 @@ export function decodeSignRequests(bytes: Uint8Array): SignRequest[] {
     tenant: reader.text() as TenantId,
     messageId: reader.text(),
     timestampSeconds: reader.f64(),
+    ...readHead(reader),
     body: reader.bytes(reader.u32()),
   }));
   reader.end();
   return requests;
+}
+
+function readHead(reader: ReturnType<typeof makeReader>): Pick<SignRequest, 'head'> {
+  if (reader.u8() === 0) return {};
+  const [method, url] = [reader.text(), reader.text()];
+  const headers = Array.from({ length: reader.u16() }, () => [reader.text(), reader.text()] as const);
+  return { head: { method, url, headers } };
 }
 
 export function encodeSignReplies(replies: readonly SignReply[]): Uint8Array {
@@ -139,23 +176,33 @@ function makeWriter(expectedBytes: number) {
     at += count;
     return at - count;
   };
+  // First claimed, then written: a claim may put another buffer in the place of the one that is at hand.
   const bytes = (value: Uint8Array) => {
-    out.set(value, claim(value.length));
+    const start = claim(value.length);
+    out.set(value, start);
   };
   return {
     u8: (value: number) => {
-      view.setUint8(claim(1), value);
+      const start = claim(1);
+      view.setUint8(start, value);
+    },
+    u16: (value: number) => {
+      const start = claim(2);
+      view.setUint16(start, value);
     },
     u32: (value: number) => {
-      view.setUint32(claim(4), value);
+      const start = claim(4);
+      view.setUint32(start, value);
     },
     f64: (value: number) => {
-      view.setFloat64(claim(8), value);
+      const start = claim(8);
+      view.setFloat64(start, value);
     },
     text: (value: string) => {
       const utf8 = encoder.encode(value);
       if (utf8.length > TEXT_MAX_BYTES) throw new MalformedSignMessage('a text is longer than 65535 bytes');
-      view.setUint16(claim(2), utf8.length);
+      const start = claim(2);
+      view.setUint16(start, utf8.length);
       bytes(utf8);
     },
     bytes,
@@ -176,13 +223,15 @@ function makeReader(message: Uint8Array) {
     return message.subarray(start, start + count);
   };
   const u8 = () => view.getUint8(take(1));
+  const u16 = () => view.getUint16(take(2));
   const u32 = () => view.getUint32(take(4));
   return {
     u8,
+    u16,
     u32,
     bytes,
     f64: () => view.getFloat64(take(8)),
-    text: () => decodeText(bytes(view.getUint16(take(2)))),
+    text: () => decodeText(bytes(u16())),
     list<T>(readOne: () => T): T[] {
       if (u8() !== VERSION) throw new MalformedSignMessage(`it is not of version ${VERSION}`);
       const count = u32();

@@ -88,7 +88,7 @@ export function clashesOf(protocol: Protocol, wanted: Pick<Config, 'contentMode'
     { holds: onDeadLetter === 'block' && ordering === 'none', member: 'onDeadLetter', detail: NOTHING_TO_BLOCK },
     { holds: isBatched && protocol !== 'HTTP', member: 'batch', detail: BATCH_IS_HTTP },
     { holds: isBatched && contentMode !== 'structured', member: 'batch', detail: BATCH_IS_STRUCTURED },
-    { holds: isBatched && ordering === 'partitionkey', member: 'batch', detail: BATCH_MIXES_KEYS },
+    { holds: isBatched && ordering !== 'none', member: 'batch', detail: BATCH_HAS_NO_ORDER },
   ];
   return rules.filter(({ holds }) => holds);
 }
@@ -103,5 +103,5 @@ const NOTHING_TO_BLOCK =
 const BATCH_IS_HTTP = 'Only an HTTP sink takes batches; leave this out.';
 const BATCH_IS_STRUCTURED =
   'A batch is a JSON array of structured events; set "contentMode" to "structured", or leave this out.';
-const BATCH_MIXES_KEYS =
-  'A batch would mix keys that go on independently; set "ordering" to "subscription" or "none", or leave this out.';
+const BATCH_HAS_NO_ORDER =
+  'An order means one event after the other, a batch several at once; set "ordering" to "none", or leave this out.';

@@ -145,10 +145,11 @@ describe('a subscription body', () => {
       maxInFlight: 256,
       ordering: 'subscription',
       onDeadLetter: 'block',
-      batch: { maxEvents: 1000, maxBytes: 1_048_576, maxWaitMs: 0 },
       deadLetterSink: 'https://example.com/dead',
     };
     expect(configOf(wanted)).toMatchObject(wanted);
+    const batch = { maxEvents: 1000, maxBytes: 1_048_576, maxWaitMs: 0 };
+    expect(configOf({ batch })).toMatchObject({ batch });
     expect(configOf({ batch: {} })).toMatchObject({ batch: { maxEvents: 100, maxBytes: 262_144, maxWaitMs: 1000 } });
     expect(configOf({ ordering: 'partitionkey', onDeadLetter: 'block' })).not.toHaveProperty('batch');
   });
@@ -298,6 +299,7 @@ describe('a subscription body', () => {
     ],
     ['a batch in binary mode', { ...minimal, config: { contentMode: 'binary', batch: {} } }, ['/config/batch']],
     ['a batch of several keys', { ...minimal, config: { ordering: 'partitionkey', batch: {} } }, ['/config/batch']],
+    ['a batch in order', { ...minimal, config: { ordering: 'subscription', batch: {} } }, ['/config/batch']],
     ['a batch for NATS', { ...onNats, config: { batch: {} } }, ['/config/batch']],
     ['to block where there is no order', { ...minimal, config: { onDeadLetter: 'block' } }, ['/config/onDeadLetter']],
     [

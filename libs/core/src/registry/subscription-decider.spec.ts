@@ -376,3 +376,64 @@ describe('any history of a subscription', () => {
     );
   });
 });
+
+describe('the secrets of a subscription', () => {
+  const rotate = (sealedSecret: string, graceUntilMs: number) =>
+    ({ kind: 'SecretRotated', sealedSecret, graceUntilMs, ...told }) as const;
+  const secrets = (...events: SubscriptionEvent[]) => {
+    const { sealedSecret, previousSecrets } = fold(events) ?? {};
+    return { sealedSecret, previous: previousSecrets?.map(({ sealed }) => sealed) };
+  };
+
+  test('are rotated, and the one before signs on until its grace is over (SW-4)', () => {
+    given([created])
+      .when({ kind: 'RotateSecret', sealedSecret: 's2', graceUntilMs: atMs + 1 })
+      .then([rotate('s2', atMs + 1)]);
+    expect(fold([created, rotate('s2', atMs + 1)])).toMatchObject({
+      sealedSecret: 's2',
+      previousSecrets: [{ sealed: 's1', graceUntilMs: atMs + 1 }],
+      revision: 2,
+    });
+  });
+
+  test('overlap when they are rotated again, up to three; without grace none of the earlier signs', () => {
+    const thrice = [rotate('s2', atMs + 9), rotate('s3', atMs + 5), rotate('s4', atMs + 9), rotate('s5', atMs + 9)];
+    expect(secrets(created, ...thrice)).toEqual({ sealedSecret: 's5', previous: ['s4', 's3', 's2'] });
+    expect(secrets(created, ...thrice, rotate('s6', atMs))).toEqual({ sealedSecret: 's6', previous: undefined });
+    const later = { ...rotate('s3', atMs + 90), atMs: atMs + 9 };
+    expect(secrets(created, rotate('s2', atMs + 9), later)).toEqual({ sealedSecret: 's3', previous: ['s2'] });
+  });
+
+  test('of the past are forgotten with another secret or with a profile that has none; other changes keep them', () => {
+    const rotated = rotate('s2', atMs + 9);
+    expect(secrets(created, rotated, replacedBy(moved))).toEqual({ sealedSecret: 's2', previous: ['s1'] });
+    expect(secrets(created, rotated, { ...replacedBy(moved), sealedSecret: 's3' })).toMatchObject({
+      previous: undefined,
+    });
+    const keyed = aSpec({ config: { signature: { profile: 'standard-webhooks-v1a' } } });
+    for (const other of [unsigned, keyed]) {
+      expect(secrets(created, rotated, replacedBy(other))).toEqual({ sealedSecret: undefined, previous: undefined });
+    }
+  });
+
+  test('can not be rotated where there are none', () => {
+    given([{ ...created, spec: unsigned }])
+      .when({ kind: 'RotateSecret', sealedSecret: 's2', graceUntilMs: atMs })
+      .thenRefused('conflict');
+    given([created, retired])
+      .when({ kind: 'RotateSecret', sealedSecret: 's2', graceUntilMs: atMs })
+      .thenRefused('conflict');
+  });
+
+  test('are sealed anew without a new revision, even at the end', () => {
+    const resealed1 = { kind: 'SecretsResealed', ...told } as const;
+    const previousSecrets = [{ sealed: 'r1', graceUntilMs: atMs + 9 }];
+    const resealed = { kind: 'SecretsResealed', sealedSecret: 'r2', previousSecrets, ...told } as const;
+    const rotated = rotate('s2', atMs + 9);
+    given([created, rotated]).when({ kind: 'ResealSecrets', sealedSecret: 'r2', previousSecrets }).then([resealed]);
+    expect(fold([created, rotated, resealed])).toMatchObject({ sealedSecret: 'r2', previousSecrets, revision: 2 });
+    given([created, retired])
+      .when({ kind: 'ResealSecrets', sealedSecret: 'r1' })
+      .then([{ ...resealed1, sealedSecret: 'r1' }]);
+  });
+});

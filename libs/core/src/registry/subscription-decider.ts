@@ -1,7 +1,10 @@
 import type { CommandContext, Decider, Decision } from './decider.ts';
+import { usesSecret } from '../signature/signature-settings.ts';
 import { currentSpec } from './current-spec.ts';
 import { expiresAtMs, isTerminal, lacksConsent } from './subscription-state.ts';
 import type {
+  PreviousSecret,
+  SealedSecrets,
   Subscription,
   SubscriptionCommand,
   SubscriptionEvent,
@@ -28,6 +31,7 @@ export const subscriptionDecider: Decider<Subscription, SubscriptionCommand, Sub
     }
     if (state === undefined) return notFound();
     if (command.kind === 'DeleteSubscription') return caused({ kind: 'SubscriptionDeleted', ...told(context) });
+    if (command.kind === 'ResealSecrets') return resealed(command, context); // nothing may stay behind with the old key
     return isTerminal(state) ? decideAtTheEnd(command, state) : decideInLife(command, state, context);
   },
 
@@ -35,11 +39,17 @@ export const subscriptionDecider: Decider<Subscription, SubscriptionCommand, Sub
     if (event.kind === 'SubscriptionCreated') return evolveCreated(event);
     if (state === undefined) return undefined; // nothing comes back after a deletion
     if (event.kind === 'SubscriptionDeleted') return undefined;
-    const isValidation = event.kind === 'ValidationRequested' || event.kind === 'ValidationRecorded';
-    const revision = state.revision + (isValidation ? 0 : 1);
+    const revision = state.revision + (BESIDE_THE_REVISION.has(event.kind) ? 0 : 1);
     return { ...evolveExisting(state, event), revision, updatedAtMs: event.atMs };
   },
 };
+
+/** Events that change nothing which anybody asked for. */
+const BESIDE_THE_REVISION: ReadonlySet<SubscriptionEvent['kind']> = new Set([
+  'ValidationRequested',
+  'ValidationRecorded',
+  'SecretsResealed',
+]);
 
 function created(command: CommandOf<'CreateSubscription'>, context: CommandContext): Decided {
   const { id, tenant, spec } = command;
@@ -55,22 +65,37 @@ function decideAtTheEnd(command: SubscriptionCommand, state: Subscription): Deci
   return conflict(`The subscription is ${state.state} for good; it can only be deleted.`);
 }
 
-type CommandInLife = Exclude<SubscriptionCommand, { kind: 'CreateSubscription' | 'DeleteSubscription' }>;
+type CommandInLife = Exclude<
+  SubscriptionCommand,
+  { kind: 'CreateSubscription' | 'DeleteSubscription' | 'ResealSecrets' }
+>;
 
 function decideInLife(command: CommandInLife, state: Subscription, context: CommandContext): Decided {
   switch (command.kind) {
     case 'ReplaceSubscription':
       return replaced(command, state, context);
+    case 'RotateSecret':
+      return rotated(command, state, context);
     case 'PauseSubscription':
       if (state.state === 'paused') return NOTHING;
       if (state.state === 'disabled') return conflict('The subscription is disabled; resume it first.');
-      return caused({ kind: 'SubscriptionPaused', ...optional('reason', command.reason), ...told(context) });
+      return caused({
+        kind: 'SubscriptionPaused',
+        ...optional('reason', command.reason),
+        ...optional('cause', command.cause),
+        ...told(context),
+      });
     case 'ResumeSubscription':
       if (state.state === 'active' || state.state === 'pending') return NOTHING;
       return caused({ kind: 'SubscriptionResumed', ...told(context) });
     case 'DisableSubscription':
       if (state.state === 'disabled') return NOTHING;
-      return caused({ kind: 'SubscriptionDisabled', reason: command.reason, ...told(context) });
+      return caused({
+        kind: 'SubscriptionDisabled',
+        reason: command.reason,
+        ...optional('cause', command.cause),
+        ...told(context),
+      });
     case 'RetireSubscription':
       return caused({ kind: 'SubscriptionRetired', reason: command.reason, ...told(context) });
     case 'ExpireSubscription':
@@ -87,6 +112,20 @@ function replaced(command: CommandOf<'ReplaceSubscription'>, state: Subscription
   const sealed = sealedFor(spec, command);
   if (Object.keys(sealed).length === 0 && sameSpec(spec, state.spec)) return NOTHING;
   return caused({ kind: 'SubscriptionReplaced', spec, ...sealed, ...told(context) });
+}
+
+function resealed({ kind: _kind, ...sealed }: CommandOf<'ResealSecrets'>, context: CommandContext): Decided {
+  return caused({ kind: 'SecretsResealed', ...sealed, ...told(context) });
+}
+
+function rotated(
+  { sealedSecret, graceUntilMs }: CommandOf<'RotateSecret'>,
+  { spec: { config } }: Subscription,
+  context: CommandContext,
+): Decided {
+  if (usesSecret(config.signature))
+    return caused({ kind: 'SecretRotated', sealedSecret, graceUntilMs, ...told(context) });
+  return conflict(`The subscription has no secret: its signature profile is "${config.signature.profile}".`);
 }
 
 /** Checked once more: whoever watched the limit may have watched it before somebody moved it. */
@@ -151,6 +190,10 @@ function evolveExisting(before: Subscription, event: EventInLife): Subscription 
   switch (event.kind) {
     case 'SubscriptionReplaced':
       return evolveReplaced(before, event);
+    case 'SecretRotated':
+      return evolveRotated(before, event);
+    case 'SecretsResealed':
+      return { ...before, ...sealedFor(before.spec, event) };
     case 'SubscriptionPaused':
       return inState(before, 'paused', event.reason);
     case 'SubscriptionResumed':
@@ -169,18 +212,35 @@ function evolveExisting(before: Subscription, event: EventInLife): Subscription 
 }
 
 function evolveReplaced(before: Subscription, event: EventOf<'SubscriptionReplaced'>): Subscription {
-  const { sealedSecret, sealedCredential, ...rest } = before;
+  const { sealedSecret, previousSecrets, sealedCredential, ...rest } = before;
   const spec = currentSpec(event.spec);
+  const kept = event.sealedSecret === undefined ? { ...optional('previousSecrets', previousSecrets) } : {};
   return awaitingConsent({
     ...rest,
     spec,
     validation: validationAfterReplace(before, spec, event.atMs),
     ...sealedFor(spec, {
       ...optional('sealedSecret', sealedSecret),
+      ...kept,
       ...optional('sealedCredential', sealedCredential),
       ...event,
     }),
   });
+}
+
+/** Secrets before the current one, at most; each adds a signature to every notification. */
+const PREVIOUS_SECRETS_MAX = 3;
+
+function evolveRotated(
+  { previousSecrets: earlier = [], ...before }: Subscription,
+  { sealedSecret, graceUntilMs, atMs }: EventOf<'SecretRotated'>,
+): Subscription {
+  const replaced: PreviousSecret[] =
+    before.sealedSecret === undefined ? [] : [{ sealed: before.sealedSecret, graceUntilMs }];
+  const isAtOnce = graceUntilMs <= atMs;
+  const stillSigning = [...replaced, ...earlier].filter((one) => !isAtOnce && one.graceUntilMs > atMs);
+  const previousSecrets = stillSigning.slice(0, PREVIOUS_SECRETS_MAX);
+  return { ...before, sealedSecret, ...(previousSecrets.length === 0 ? {} : { previousSecrets }) };
 }
 
 /** A new start: a consent that is still missing is asked for again, with all the time for it. */
@@ -204,15 +264,13 @@ function inState(
   return { ...rest, state, ...optional('stateReason', reason) };
 }
 
-interface Sealed {
-  readonly sealedSecret?: string;
-  readonly sealedCredential?: string;
-}
-
-/** An unsigned subscription holds no secret, and one without a credential none of that: what it had is forgotten. */
-function sealedFor(spec: SubscriptionSpec, { sealedSecret, sealedCredential }: Sealed): Sealed {
+/** What a specification has no use for is forgotten: the secrets of an unsigned one, the credential of one without. */
+function sealedFor(spec: SubscriptionSpec, sealed: SealedSecrets): SealedSecrets {
+  const { sealedSecret, previousSecrets, sealedCredential } = sealed;
   return {
-    ...(spec.config.signature.profile === 'none' ? {} : optional('sealedSecret', sealedSecret)),
+    ...(usesSecret(spec.config.signature)
+      ? { ...optional('sealedSecret', sealedSecret), ...optional('previousSecrets', previousSecrets) }
+      : {}),
     ...(spec.sinkcredential === undefined ? {} : optional('sealedCredential', sealedCredential)),
   };
 }

@@ -1,7 +1,13 @@
+import { UnsignableMessage } from './unsignable-message.ts';
+import type { Unsigned } from './unsigned.ts';
+
 /** The three headers of Standard Webhooks (SW-1), in the order in which they are sent. */
 export const WEBHOOK_ID = 'webhook-id';
 export const WEBHOOK_TIMESTAMP = 'webhook-timestamp';
 export const WEBHOOK_SIGNATURE = 'webhook-signature';
+
+/** `v1`: HMAC-SHA256. `v1a`: ed25519. */
+export type SignatureVersion = 'v1' | 'v1a';
 
 /** A notification as its signature sees it. */
 export interface Signable {
@@ -30,33 +36,34 @@ export function signedPrefix({ messageId, timestampSeconds }: Omit<Signable, 'bo
   return `${messageId}.${timestampSeconds}.`;
 }
 
-/** A caller's fault: such an id never leaves this project. */
-export class UnsignableMessage extends Error {
-  readonly code = 'signature.unsignable';
-
-  constructor(why: string) {
-    super(`The message can not be signed: ${why}.`);
-  }
-}
-
 /** The headers of a signed notification; several signatures while a secret is being rotated (SW-4). */
 export function signatureHeaders(
   { messageId, timestampSeconds }: Omit<Signable, 'body'>,
-  hmacsBase64: readonly string[],
+  signaturesBase64: readonly string[],
+  version: SignatureVersion = 'v1',
 ): [string, string][] {
   return [
     [WEBHOOK_ID, messageId],
     [WEBHOOK_TIMESTAMP, String(timestampSeconds)],
-    [WEBHOOK_SIGNATURE, hmacsBase64.map((hmac) => `v1,${hmac}`).join(' ')],
+    [WEBHOOK_SIGNATURE, signaturesBase64.map((signature) => `${version},${signature}`).join(' ')],
   ];
 }
 
-/** The base64 texts of the `v1` signatures in a list; other versions are read over (SW-4). */
-export function parseSignatureList(value: string): string[] {
+/** HMAC-SHA256 with the secret of the subscription (SW-3). */
+export function prepareStandardWebhooks(message: Signable): Unsigned {
+  return {
+    pieces: [signedPrefix(message), message.body],
+    encoding: 'base64',
+    headersWith: (hmacs) => signatureHeaders(message, hmacs),
+  };
+}
+
+/** The base64 texts of the signatures of one version in a list; others are read over (SW-4). */
+export function parseSignatureList(value: string, version: SignatureVersion = 'v1'): string[] {
   return value
     .split(' ')
-    .filter((entry) => entry.startsWith('v1,'))
-    .map((entry) => entry.slice('v1,'.length));
+    .filter((entry) => entry.startsWith(`${version},`))
+    .map((entry) => entry.slice(version.length + 1));
 }
 
 /** A `webhook-timestamp` as Unix seconds, or `undefined` when it is not a plain integer. */

@@ -1,0 +1,199 @@
+import { describe, expect, test } from '@jest/globals';
+import { Webhook } from 'standardwebhooks';
+import Stripe from 'stripe';
+import { Webhook as SvixWebhook } from 'svix';
+import type { SignReply, SignRequest } from '#contracts/bus/sign';
+import type { SubscriptionId, TenantId } from '#core/ids';
+import type { SigningKey, SigningKeyState } from '#core/registry/signing-key';
+import type { Subscription } from '#core/registry/subscription';
+import { DEFAULT_HEADER_NAMES } from '#core/signature/hmac-timestamp';
+import { DEFAULT_COMPONENTS, KEY_ALGORITHMS, type KeyAlgorithm } from '#core/signature/rfc9421';
+import type { SignatureSettings } from '#core/signature/signature-settings';
+import { formatSecret } from '#core/signature/signing-secret';
+import { aSpec, aSubscription } from '#testkit/a-subscription';
+import { isValidByOpenssl, isValidDraft05, isValidRfc9421, type WireRequest } from '#testkit/foreign-verifiers';
+import { makeKeyPair } from './make-key-pair.ts';
+import { makeMasterKey } from './master-key.ts';
+import { makeSigning } from './sign-batch.ts';
+
+const tenant = 'acme' as TenantId;
+const subscription = 'sub_1' as SubscriptionId;
+const masterKey = makeMasterKey(new Uint8Array(32).fill(1));
+const secret = new Uint8Array(32).fill(7);
+const nowSeconds = Math.floor(Date.now() / 1000);
+const body = Buffer.from('{"id":"1","data":"é"}');
+const NONCE = '27fde337ab04852f23c8eccf3bc4e8a4';
+
+const head = {
+  method: 'POST',
+  url: 'https://sink.example/hooks?a=b',
+  headers: [
+    ['content-type', 'application/cloudevents+json; charset=UTF-8'],
+    ['content-length', String(body.length)],
+    ['date', new Date(nowSeconds * 1000).toUTCString()],
+    ['user-agent', 'Posthaste/0'],
+    ['ce-id', '1'],
+  ],
+} as const;
+
+function aKey(algorithm: KeyAlgorithm, state: SigningKeyState = 'active'): SigningKey {
+  const { id, publicJwk, privateKey } = makeKeyPair(algorithm);
+  const sealedPrivateKey = masterKey.seal(privateKey, { tenant, signingKey: id });
+  return { id, tenant, algorithm, publicJwk, sealedPrivateKey, state, createdAtMs: 0, activatedAtMs: 1 };
+}
+
+function aSigner(signature: SignatureSettings, keys: readonly SigningKey[] = [], publicUrl?: string) {
+  const sealedSecret = masterKey.seal(secret, { tenant, subscription });
+  const one: Subscription = aSubscription({
+    id: subscription,
+    tenant,
+    spec: aSpec({ config: { signature } }),
+    sealedSecret,
+  });
+  return makeSigning({
+    findSubscription: () => one,
+    signingKeys: () => keys,
+    catchUp: () => Promise.resolve(),
+    masterKey,
+    publicUrl,
+    nonce: () => NONCE,
+  });
+}
+
+async function sign(signing: ReturnType<typeof aSigner>, overrides: Partial<SignRequest> = {}): Promise<SignReply> {
+  const request = { subscription, tenant, messageId: 'dlv_1', timestampSeconds: nowSeconds, body, head, ...overrides };
+  const [reply] = await signing.signBatch([request]);
+  if (reply === undefined) throw new Error('no reply');
+  return reply;
+}
+
+/** The request as a sink gets it. */
+async function signed(signing: ReturnType<typeof aSigner>): Promise<WireRequest> {
+  const reply = await sign(signing);
+  if (!reply.ok) throw new Error(reply.reason);
+  const headers = Object.fromEntries([
+    ['host', 'sink.example'],
+    ...head.headers,
+    ...reply.headers,
+  ]) as WireRequest['headers'];
+  return { method: 'POST', target: '/hooks?a=b', headers, body };
+}
+
+const rfc9421 = { profile: 'rfc9421', components: DEFAULT_COMPONENTS, tag: 'cloudevents-webhook' } as const;
+
+describe('every profile is verified by code that is not ours', () => {
+  test('standard-webhooks by standardwebhooks and svix (SW-1 … SW-3)', async () => {
+    const { headers } = await signed(aSigner({ profile: 'standard-webhooks' }));
+    for (const peer of [new Webhook(formatSecret(secret)), new SvixWebhook(formatSecret(secret))]) {
+      expect(() => peer.verify(body.toString(), headers)).not.toThrow();
+      expect(() => peer.verify(`${body.toString()} `, headers)).toThrow('No matching signature found');
+    }
+  });
+
+  test('standard-webhooks-v1a by openssl, with the active key and those that are retiring (SW-3, SW-4)', async () => {
+    const keys = [
+      aKey('ed25519', 'retiring'),
+      aKey('ed25519'),
+      aKey('ecdsa-p256-sha256'),
+      aKey('ed25519', 'published'),
+    ];
+    const { headers } = await signed(aSigner({ profile: 'standard-webhooks-v1a' }, keys));
+    const list = (headers['webhook-signature'] ?? '').split(' ').map((entry) => entry.split(','));
+    expect(list.map(([version]) => version)).toEqual(['v1a', 'v1a']);
+    const content = Buffer.from(`dlv_1.${nowSeconds}.${body.toString()}`);
+    const valid = list.map(([, signature = ''], i) =>
+      isValidByOpenssl(keys[i === 0 ? 1 : 0]?.publicJwk ?? {}, content, Buffer.from(signature, 'base64')),
+    );
+    expect(valid).toEqual([true, true]);
+  });
+
+  test.each(KEY_ALGORITHMS)('rfc9421 with %s by http-message-signatures (MS-8)', async (algorithm) => {
+    const key = aKey(algorithm);
+    const request = await signed(aSigner({ ...rfc9421, algorithm, expiresSeconds: 60 }, [key]));
+    const options = {
+      scheme: 'https' as const,
+      required: ['@method', '@target-uri', 'content-digest', 'ce-id', 'webhook-id'],
+    };
+    expect(await isValidRfc9421(request, key.publicJwk, options)).toBe(true);
+    expect(request.headers['signature-input']).toContain(`;expires=${nowSeconds + 60};keyid="${key.id}"`);
+    for (const changed of [
+      { ...request, target: '/hooks?a=c' },
+      { ...request, method: 'PUT' },
+      { ...request, body: Buffer.from('{}') },
+      { ...request, headers: { ...request.headers, 'ce-id': '2' } },
+    ]) {
+      expect(await isValidRfc9421(changed, key.publicJwk, options)).toBe(false);
+    }
+  });
+
+  test.each([false, true])('http-signatures-draft-05 by openssl, verbatim %s (MS-1 … MS-4)', async (verbatim) => {
+    const key = aKey('ecdsa-p256-sha256');
+    const signing = aSigner({ profile: 'http-signatures-draft-05', verbatim }, [key], 'https://hooks.example');
+    const request = await signed(signing);
+    expect(request.headers['signature-input']).toBe(
+      'sig1=("date" "content-type" "digest" "content-length" "user-agent" "@request-target")' +
+        (verbatim ? '' : `;created=${nowSeconds}`) +
+        `;alg="ecdsa-p256-sha256";keyid="https://hooks.example/keys/${key.id}.pem";nonce=${verbatim ? NONCE : `"${NONCE}"`}`,
+    );
+    expect(isValidDraft05(request, key.publicJwk)).toBe(true);
+    for (const changed of [
+      { ...request, target: '/hooks' },
+      { ...request, body: Buffer.from('{}') },
+      { ...request, headers: { ...request.headers, 'user-agent': 'Other' } },
+    ]) {
+      expect(isValidDraft05(changed, key.publicJwk)).toBe(false);
+    }
+  });
+
+  test('hmac-timestamp by the package of a payment service', async () => {
+    const { headers } = await signed(aSigner({ profile: 'hmac-timestamp', headerNames: DEFAULT_HEADER_NAMES }));
+    const header = headers['x-webhook-signature'] ?? '';
+    expect(Stripe.webhooks.constructEvent(body.toString(), header, formatSecret(secret))).toMatchObject({ id: '1' });
+    expect(() => Stripe.webhooks.constructEvent(`${body.toString()} `, header, formatSecret(secret))).toThrow(
+      'signature',
+    );
+    expect(headers['x-webhook-id']).toBe('dlv_1');
+  });
+});
+
+describe('the keys of a tenant', () => {
+  test('sign from the next request on when another one is active', async () => {
+    const keys = [aKey('ed25519')];
+    const signing = aSigner({ ...rfc9421, algorithm: 'ed25519' }, keys);
+    expect((await signed(signing)).headers['signature-input']).toContain(keys[0]?.id);
+    const next = { ...aKey('ed25519'), activatedAtMs: 2 };
+    keys.push(next);
+    expect((await signed(signing)).headers['signature-input']).toContain(next.id);
+  });
+
+  test('are asked for again before it is said that there is none', async () => {
+    const keys: SigningKey[] = [];
+    let catchUps = 0;
+    const signing = makeSigning({
+      findSubscription: () =>
+        aSubscription({ tenant, spec: aSpec({ config: { signature: { ...rfc9421, algorithm: 'ed25519' } } }) }),
+      signingKeys: () => keys,
+      catchUp() {
+        if (++catchUps === 2) keys.push(aKey('ed25519'));
+        return Promise.resolve();
+      },
+      masterKey,
+      nonce: () => NONCE,
+    });
+    expect(await sign(signing)).toEqual({ ok: false, reason: 'no_key' });
+    expect((await sign(signing)).ok).toBe(true);
+    expect((await sign(signing)).ok).toBe(true);
+    expect(catchUps).toBe(2);
+  });
+
+  test('are refused when they are of another master key, and when the request is not told', async () => {
+    const foreign = makeMasterKey(new Uint8Array(32).fill(2)).seal(Buffer.alloc(9), { tenant, subscription });
+    const settings = { ...rfc9421, algorithm: 'ed25519' } as const;
+    const other = { ...aKey('ed25519'), sealedPrivateKey: foreign };
+    expect(await sign(aSigner(settings, [other]))).toEqual({ ok: false, reason: 'wrong_master_key' });
+    const { head: _none, ...withoutHead } = { subscription, tenant, messageId: 'a', timestampSeconds: 1, body, head };
+    expect(await aSigner(settings, [aKey('ed25519')]).signBatch([withoutHead])).toEqual([
+      { ok: false, reason: 'unsignable' },
+    ]);
+  });
+});

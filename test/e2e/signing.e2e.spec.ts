@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { Webhook as StandardWebhook } from 'standardwebhooks';
+import Stripe from 'stripe';
+import { Webhook as SvixWebhook } from 'svix';
+import { eventually } from '#testkit/eventually';
+import { isValidByOpenssl, isValidDraft05, isValidRfc9421, type WireRequest } from '#testkit/foreign-verifiers';
+import type { Received, Sink } from '#testkit/sink-server';
+import { callApi, type CreatedSubscription, type TenantClient } from '#testkit/tenant-client';
+import { startStage, type Stage } from './stage.ts';
+
+jest.setTimeout(60_000);
+
+const TYPE = 'com.example.signed';
+
+let stage: Stage;
+let client: TenantClient;
+
+beforeAll(async () => {
+  stage = await startStage();
+  client = await stage.cluster.createTenantWithKey();
+}, 90_000);
+
+afterAll(() => stage.stop(), 90_000);
+
+/** What a sink with this signature gets, answering the first attempt with 503: two requests for one event. */
+async function deliver(signature: object, contentMode: 'structured' | 'binary') {
+  const sink = await stage.sink({ respond: (_, count) => ({ status: count === 1 ? 503 : 204 }) });
+  const retry = { delaysSeconds: [1] };
+  const config = { signature, contentMode, retry, validation: { mode: 'none' } };
+  const subscription = await client.subscribe({ sink: `${sink.url}/hooks?of=acme`, types: [TYPE], config });
+  const id = `signed-${subscription.id}`;
+  await client.publishEvent({ specversion: '1.0', id, source: '/signing', type: TYPE, data: { text: 'é', n: 1.1 } });
+  await eventually(() => ofEvent(sink, id).length === 2);
+  return { subscription, requests: ofEvent(sink, id).map(toWire) };
+}
+
+function ofEvent({ received }: Sink, id: string): Received[] {
+  return received.filter(
+    ({ headers, body }) => headers.some(([, value]) => value === id) || Buffer.from(body).includes(`"${id}"`),
+  );
+}
+
+function toWire({ method, url, headers, body }: Received): WireRequest {
+  const names = Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value]));
+  return { method, target: url, headers: names, body: Buffer.from(body) };
+}
+
+/** The public key that a signature names, as everybody can read it. */
+async function keyNamed(keyid: string): Promise<object> {
+  const base = new URL(stage.cluster.publishUrl).origin;
+  const id = /([A-Za-z0-9_-]{43})(?:\.pem)?$/.exec(keyid)?.[1] ?? '';
+  const answer = await callApi('GET', `${base}/keys/${id}.jwk`);
+  expect(answer.status).toBe(200);
+  return answer.json<object>();
+}
+
+const keyidOf = ({ headers }: WireRequest): string =>
+  /keyid="([^"]+)"/.exec(headers['signature-input'] ?? '')?.[1] ?? '';
+const secretOf = ({ config }: CreatedSubscription): string => config.signature.secret ?? '';
+
+describe('a notification of every profile, through separate processes, is verified by code that is not ours', () => {
+  test.each(['structured', 'binary'] as const)('standard-webhooks, %s (SW-1 … SW-3)', async (contentMode) => {
+    const { subscription, requests } = await deliver({}, contentMode);
+    for (const { headers, body } of requests) {
+      for (const peer of [new StandardWebhook(secretOf(subscription)), new SvixWebhook(secretOf(subscription))]) {
+        expect(() => peer.verify(body.toString(), { ...headers })).not.toThrow();
+      }
+    }
+  });
+
+  test('standard-webhooks-v1a (SW-3)', async () => {
+    const { requests } = await deliver({ profile: 'standard-webhooks-v1a' }, 'structured');
+    const { data } = await client.get<{ data: { algorithm: string; publicKey: object }[] }>('/v1/signing-keys');
+    const key = data.find(({ algorithm }) => algorithm === 'ed25519')?.publicKey ?? {};
+    for (const { headers, body } of requests) {
+      const content = `${headers['webhook-id'] ?? ''}.${headers['webhook-timestamp'] ?? ''}.${body.toString()}`;
+      const signature = Buffer.from((headers['webhook-signature'] ?? '').replace('v1a,', ''), 'base64');
+      expect(isValidByOpenssl(key, Buffer.from(content), signature)).toBe(true);
+    }
+  });
+
+  test.each([
+    ['ed25519', 'binary'],
+    ['ecdsa-p256-sha256', 'structured'],
+  ] as const)('rfc9421 with %s, %s, each attempt signed anew (MS-6, MS-8)', async (algorithm, contentMode) => {
+    const { requests } = await deliver({ profile: 'rfc9421', algorithm, expiresSeconds: 300 }, contentMode);
+    const attributes = contentMode === 'binary' ? ['ce-id', 'ce-source', 'ce-type'] : [];
+    const required = ['@method', '@target-uri', 'content-digest', 'content-type', 'webhook-id', ...attributes];
+    for (const request of requests) {
+      const key = await keyNamed(keyidOf(request));
+      expect(await isValidRfc9421(request, key, { scheme: 'https', required })).toBe(true);
+      expect(await isValidRfc9421({ ...request, target: '/hooks' }, key, { scheme: 'https', required })).toBe(false);
+    }
+    const [first, second] = requests.map(({ headers }) => headers);
+    expect(second?.['webhook-id']).toBe(first?.['webhook-id']);
+    expect(second?.['signature-input']).not.toBe(first?.['signature-input']);
+  });
+
+  test.each([false, true])('http-signatures-draft-05, verbatim %s (MS-1 … MS-4)', async (verbatim) => {
+    const { requests } = await deliver({ profile: 'http-signatures-draft-05', verbatim }, 'structured');
+    for (const request of requests) {
+      expect(isValidDraft05(request, await keyNamed(keyidOf(request)))).toBe(true);
+      expect(request.headers['signature-input']).toMatch(verbatim ? /;nonce=[0-9a-f]{32}$/ : /;nonce="[0-9a-f]{32}"$/);
+    }
+  });
+
+  test('hmac-timestamp, with headers of its own names', async () => {
+    const headerNames = { signature: 'Acme-Signature', id: 'Acme-Id' };
+    const { subscription, requests } = await deliver({ profile: 'hmac-timestamp', headerNames }, 'structured');
+    for (const { headers, body } of requests) {
+      const header = headers['acme-signature'] ?? '';
+      expect(() => Stripe.webhooks.constructEvent(body.toString(), header, secretOf(subscription))).not.toThrow();
+      expect(headers['acme-id']).toMatch(/^dlv_/);
+    }
+  });
+
+  test('none', async () => {
+    const { requests } = await deliver({ profile: 'none' }, 'binary');
+    const names = Object.keys(requests[0]?.headers ?? {});
+    expect(names.filter((name) => /signature|digest|webhook-(id|timestamp)/.test(name))).toEqual([]);
+  });
+});
+
+describe('the secret of a subscription', () => {
+  test('is rotated without a notification that its receiver can not verify (SW-4)', async () => {
+    const sink = await stage.sink();
+    const type = 'com.example.rotated';
+    const subscription = await client.subscribe({
+      sink: sink.url,
+      types: [type],
+      config: { validation: { mode: 'none' } },
+    });
+    const secrets = [secretOf(subscription)];
+    for (let i = 0; i < 20; i++) {
+      if (i === 10) {
+        const answer = await client.call('POST', `/v1/subscriptions/${subscription.id}/secret/rotate`, {
+          body: { graceSeconds: 600 },
+        });
+        secrets.push(secretOf(answer.json<CreatedSubscription>()));
+      }
+      await client.publishEvent({ specversion: '1.0', id: `r${i}`, source: '/signing', type });
+    }
+    await eventually(() => sink.received.length === 20);
+    const [before, after] = secrets.map((secret) => new StandardWebhook(secret));
+    const verifies = (peer: StandardWebhook | undefined, { headers, body }: WireRequest) => {
+      try {
+        peer?.verify(body.toString(), { ...headers });
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    const received = sink.received.map(toWire);
+    expect(received.every((one) => verifies(before, one))).toBe(true);
+    await eventually(async () => {
+      const id = `r${sink.received.length}`;
+      await client.publishEvent({ specversion: '1.0', id, source: '/signing', type });
+      await eventually(() => sink.received.some(({ body }) => Buffer.from(body).includes(`"${id}"`)));
+      return sink.received.map(toWire).some((one) => verifies(after, one));
+    });
+  });
+});
