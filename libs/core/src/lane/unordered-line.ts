@@ -1,0 +1,41 @@
+import type { LaneMessage } from './lane-message.ts';
+
+/** Known messages of a lane without order, oldest first. */
+export interface UnorderedLine {
+  add(message: LaneMessage): void;
+  size(): number;
+  /** The oldest ones, at most `count`. */
+  first(count: number): readonly LaneMessage[];
+  /** Takes out the oldest ones. */
+  take(count: number): readonly LaneMessage[];
+  takeExpired(nowMs: number, count: number): readonly LaneMessage[];
+  earliestDeadlineAtMs(): number;
+  clear(): void;
+}
+
+export function makeUnorderedLine(): UnorderedLine {
+  let waiting: LaneMessage[] = [];
+
+  return {
+    add: (message) => void waiting.push(message),
+    size: () => waiting.length,
+    first: (count) => waiting.slice(0, count),
+    take: (count) => waiting.splice(0, count),
+    takeExpired(nowMs, count) {
+      const expired = waiting.filter((message) => nowMs > message.deadlineAtMs).slice(0, count);
+      if (expired.length > 0) waiting = waiting.filter((message) => !expired.includes(message));
+      return expired;
+    },
+    earliestDeadlineAtMs: () => earliestDeadlineOf(waiting),
+    clear() {
+      waiting = [];
+    },
+  };
+}
+
+/** `Infinity` of none. */
+export function earliestDeadlineOf(messages: Iterable<LaneMessage>): number {
+  let earliest = Infinity;
+  for (const { deadlineAtMs } of messages) if (deadlineAtMs < earliest) earliest = deadlineAtMs;
+  return earliest;
+}
