@@ -1,6 +1,8 @@
-import type { ApiKeyId, SubscriptionId, TenantId } from '#core/ids';
+import type { ApiKeyId, SigningKeyId, SubscriptionId, TenantId } from '#core/ids';
 import { apiKeyDecider } from '#core/registry/api-key-decider';
 import type { ApiKey, ApiKeyCommand, ApiKeyEvent } from '#core/registry/api-key';
+import { signingKeyDecider } from '#core/registry/signing-key-decider';
+import type { SigningKey, SigningKeyCommand, SigningKeyEvent } from '#core/registry/signing-key';
 import { subscriptionDecider } from '#core/registry/subscription-decider';
 import type { Subscription, SubscriptionCommand, SubscriptionEvent } from '#core/registry/subscription';
 import { tenantDecider } from '#core/registry/tenant-decider';
@@ -12,6 +14,11 @@ export interface RegistryState {
   tenant(id: TenantId): Tenant | undefined;
   apiKey(tenant: TenantId, id: ApiKeyId): ApiKey | undefined;
   subscription(tenant: TenantId, id: SubscriptionId): Subscription | undefined;
+}
+
+/** Its part with the keys that notifications are signed with. */
+export interface SigningKeyFold {
+  signingKey(tenant: TenantId, id: SigningKeyId): SigningKey | undefined;
 }
 
 export function tenantAggregate(state: RegistryState, id: TenantId): Aggregate<Tenant, TenantCommand, TenantEvent> {
@@ -52,5 +59,20 @@ export function subscriptionAggregate(
     decider: subscriptionDecider,
     read: () => state.subscription(tenant, id),
     toRecord: (event) => ({ aggregate: 'subscription', id, tenant, event }),
+  };
+}
+
+export function signingKeyAggregate(
+  state: SigningKeyFold,
+  tenant: TenantId,
+  id: SigningKeyId,
+): Aggregate<SigningKey, SigningKeyCommand, SigningKeyEvent> {
+  return {
+    kind: 'signingkey',
+    tenant,
+    id,
+    decider: signingKeyDecider,
+    read: () => state.signingKey(tenant, id),
+    toRecord: (event) => ({ aggregate: 'signingkey', id, tenant, event }),
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { makeCheckSink } from './check-sink.ts';
+import { checkSinksOf, makeCheckSink } from './check-sink.ts';
 
 const closed = makeCheckSink({ allowCidrs: [], allowHttp: false });
 
@@ -27,6 +27,15 @@ describe('checking a sink at registration', () => {
     ['nats://localhost', 'POSTHASTE_SINK_ALLOW'],
   ])('refuses %s with a hint to %s', (sink, hint) => {
     expect(closed(sink)).toEqual([{ rule: 'SA-7', pointer: '/sink', detail: expect.stringContaining(hint) }]);
+  });
+
+  test('refuses a dead letter sink like any other, and points at it', () => {
+    const [violation] = checkSinksOf({ sink: 'https://example.com/', deadLetterSink: 'https://10.1.2.3/' }, closed);
+    expect(violation).toMatchObject({ rule: 'SA-7', pointer: '/config/deadLetterSink' });
+    expect(checkSinksOf({ sink: 'https://example.com/', deadLetterSink: 'https://example.com/dead' }, closed)).toEqual(
+      [],
+    );
+    expect(checkSinksOf({ sink: 'https://example.com/' }, closed)).toEqual([]);
   });
 
   test('takes what the operator exempts', () => {

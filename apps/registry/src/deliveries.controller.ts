@@ -9,11 +9,11 @@ import type {
 import { deadLettersQuery, deliveriesQuery } from '#contracts/http/page-query';
 import { parseQuery } from '#contracts/http/violations';
 import { isDeliveryId, type DeliveryId, type TenantId } from '#core/ids';
-import { requireScope } from '#platform/authenticate';
+import { callerOf, requireScope } from '#platform/authenticate';
 import { ProblemError, type Problem } from '#platform/problem';
 import { pageRequest } from './page-request.ts';
 import { notFound, queryOrRefuse } from './problems.ts';
-import type { Redelivered } from './redeliver.ts';
+import type { Redelivered } from './redelivery/redeliver.ts';
 import { REGISTRY_PORTS, type RegistryPorts } from './registry.ports.ts';
 import {
   deadLetterToResource,
@@ -54,9 +54,9 @@ export class DeliveriesController {
     @Req() request: FastifyRequest,
     @Param('id') id: string,
   ): Promise<{ readonly delivery: string; readonly attempt: number }> {
-    const principal = await this.#ports.authenticate(request.headers);
+    const principal = await this.#ports.authenticate(request.headers, request.ip);
     const tenant = requireScope(principal, 'manage');
-    const result = await this.#ports.redeliver(tenant, existing(id), principal.by);
+    const result = await this.#ports.redeliver(tenant, existing(id), callerOf(principal));
     if (result.kind === 'accepted') return { delivery: id, attempt: result.attempt };
     if (result.kind === 'not_found') throw notFound('delivery', id);
     throw new ProblemError(problemOf(result));
@@ -71,7 +71,7 @@ export class DeliveriesController {
   }
 
   async #reader(request: FastifyRequest): Promise<TenantId> {
-    return requireScope(await this.#ports.authenticate(request.headers), 'read', 'manage');
+    return requireScope(await this.#ports.authenticate(request.headers, request.ip), 'read', 'manage');
   }
 }
 
@@ -105,6 +105,12 @@ function problemOf(result: Exclude<Redelivered, { kind: 'accepted' | 'not_found'
         status: 410,
         code: 'event-data-gone',
         detail: 'The retention of events is over for this one, so it cannot be sent again.',
+      };
+    case 'dead_letter':
+      return {
+        status: 409,
+        code: 'delivery-of-dead-letter',
+        detail: 'This is what was sent to the dead letter sink about another delivery. Redeliver that one.',
       };
   }
 }

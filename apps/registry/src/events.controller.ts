@@ -46,7 +46,7 @@ export class EventsController {
   }
 
   async #find(request: FastifyRequest, id: string): Promise<EventRecord> {
-    const tenant = requireScope(await this.#ports.authenticate(request.headers), 'read', 'manage');
+    const tenant = requireScope(await this.#ports.authenticate(request.headers, request.ip), 'read', 'manage');
     const { source } = queryOrRefuse(parseQuery(eventQuery, request.query));
     return findOneEvent(this.#ports.readSide, tenant, id, source);
   }

@@ -1,5 +1,6 @@
 import type { AggregateKind, RegistryRecord } from '#contracts/bus/registry-record';
 import type { Decider, Refusal } from '#core/registry/decider';
+import type { Caller } from '#platform/authenticate';
 import { makeInTurn } from '#platform/in-turn';
 
 /** One aggregate: how it decides, where its state is and how its events are written. */
@@ -58,10 +59,10 @@ export type CommandFor<State, Command> = (
   state: State | undefined,
 ) => Command | undefined | Promise<Command | undefined>;
 
-/** Runs a command on an aggregate. */
+/** Runs a command on an aggregate. Who calls, and from where, stands in the record. */
 export type ExecuteCommand = <State, Command, Event>(
   aggregate: Aggregate<State, Command, Event>,
-  by: string,
+  caller: Caller,
   commandFor: CommandFor<State, Command>,
   options?: CommandOptions,
 ) => Promise<Executed<State>>;
@@ -79,12 +80,12 @@ const MAX_TRIES = 10;
 export function makeExecuteCommand(ports: CommandPorts): ExecuteCommand {
   const inTurn = makeInTurn();
 
-  return (aggregate, by, commandFor, options = {}) => {
+  return (aggregate, caller, commandFor, options = {}) => {
     const subject = ports.registrySubject(aggregate.tenant, aggregate.kind, aggregate.id);
     return inTurn(subject, async () => {
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         await ports.catchUp();
-        const executed = await tryOnce(subject, aggregate, by, commandFor, options);
+        const executed = await tryOnce(subject, aggregate, caller, commandFor, options);
         if (executed.kind !== 'conflict') return executed;
       }
       return { kind: 'conflict' };
@@ -94,7 +95,7 @@ export function makeExecuteCommand(ports: CommandPorts): ExecuteCommand {
   async function tryOnce<State, Command, Event>(
     subject: string,
     aggregate: Aggregate<State, Command, Event>,
-    by: string,
+    caller: Caller,
     commandFor: CommandFor<State, Command>,
     { isExclusive = false }: CommandOptions,
   ): Promise<Executed<State>> {
@@ -103,13 +104,15 @@ export function makeExecuteCommand(ports: CommandPorts): ExecuteCommand {
     const expected = { lastSubjectSeq, ...(isExclusive ? { lastSeq: ports.position() } : {}) };
     const command = await commandFor(before);
     if (command === undefined) return { kind: 'done', before, after: before };
-    const decision = aggregate.decider.decide(command, before, { nowMs: ports.now(), by });
+    const decision = aggregate.decider.decide(command, before, { nowMs: ports.now(), by: caller.by });
     if (!decision.ok) return { kind: 'refused', refusal: decision.refusal };
     const [event, ...more] = decision.events;
     if (event === undefined) return { kind: 'done', before, after: before };
     if (more.length > 0) throw new Error(`a command on ${subject} caused ${more.length + 1} events; one is the limit`);
     try {
-      await ports.append(subject, aggregate.toRecord(event), expected);
+      const { from } = caller;
+      const record = aggregate.toRecord(event);
+      await ports.append(subject, from === undefined ? record : { ...record, from }, expected);
     } catch (error) {
       if (ports.isConflict(error)) return { kind: 'conflict' };
       throw error;

@@ -26,7 +26,7 @@ export class FiltersController {
   @Post('test')
   @HttpCode(200)
   async test(@Req() request: FastifyRequest): Promise<FilterTestResource> {
-    const tenant = requireScope(await this.#ports.authenticate(request.headers), 'read', 'manage');
+    const tenant = requireScope(await this.#ports.authenticate(request.headers, request.ip), 'read', 'manage');
     const body = readJson(request.body);
     const text = decodeUtf8(request.body as Uint8Array) ?? '';
     const { filters, about } = bodyOrRefuse(parseFilterTest(body, text));

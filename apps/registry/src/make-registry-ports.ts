@@ -1,11 +1,12 @@
 import type { Bus } from '#bus/connection';
-import { BusUnavailable, RequestFailed, WrongLastSequence } from '#bus/bus-errors';
+import { WrongLastSequence } from '#bus/bus-errors';
 import { makeEventReader } from '#bus/event-reader';
+import { makeKeyUses } from '#bus/key-uses';
 import { headerPairs } from '#bus/header-pairs';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
+import { readBackwards } from '#bus/read-backwards';
 import { readSubject } from '#bus/read-subject';
 import { request } from '#bus/request';
-import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { CloudEvent } from '#core/event/cloud-event';
 import { parseNatsMessage } from '#core/event/nats-binding';
 import { makeApiKeyFinder, makeAuthenticate } from '#platform/authenticate';
@@ -17,14 +18,20 @@ import { findEvent } from '#store/find-event';
 import { listDeadLetters } from '#store/list-dead-letters';
 import { listDeliveries } from '#store/list-deliveries';
 import { listApiKeys, listTenants } from '#store/list-registry';
-import { sqlStateOf } from '#store/store-errors';
+import { countRedeliverable } from '#store/select-redeliverable';
+import { makeReadAudit, type ReadAuditPorts } from './audit/read-audit.ts';
 import { makeCheckSink } from './check-sink.ts';
 import type { RegistryConfig } from './config.ts';
 import { makeExecuteCommand, type ExecuteCommand } from './execute-command.ts';
+import { isBusAway, isReadSideAway } from './is-away.ts';
 import { answering } from './problems.ts';
-import { makeRedeliver } from './redeliver.ts';
+import { makeRedeliver } from './redelivery/redeliver.ts';
+import { makeBeginRoundOn } from './redelivery/redelivery.ports.ts';
+import { makeRedeliveries } from './redelivery/request-redelivery.ts';
 import type { CurrentState, ReadSide, RegistryPorts } from './registry.ports.ts';
-import { makeSealCredential, makeSealSecret } from './seal-secret.ts';
+import { makeResealSecrets } from './reseal-secrets.ts';
+import { makeMakeKey, makeReseal, makeSealCredential, makeSealSecret } from './seal-secret.ts';
+import { makeSigningKeys } from './signing-keys.ts';
 import { historyOf } from './subscription-history.ts';
 import { makeSubscriptionDirectory, type SubscriptionDirectory } from './subscription-directory.ts';
 import { makeRequestValidation } from './validation/request-validation.ts';
@@ -53,8 +60,20 @@ export function makeRegistryPorts(parts: RegistryParts): RegistryPorts {
   const readSide = makeReadSide(parts.db);
   const directory = makeSubscriptionDirectory(snapshot);
   const readEvent = answering('bus', isBusAway, makeReadEvent(parts.bus));
+  const askSigner = (payload: Uint8Array) =>
+    request(parts.bus, parts.bus.topology.sealSubject, payload, SEAL_TIMEOUT_MS);
+  const signingKeys = makeSigningKeys({
+    state: snapshot,
+    execute,
+    catchUp,
+    makeKey: answering('signer', isBusAway, makeMakeKey(askSigner)),
+  });
+  const keyUses = makeKeyUses(parts.bus, parts.clock);
   return {
     authenticate: makeAuthenticate({
+      now: parts.clock,
+      guessesPerMinute: config.POSTHASTE_WRONG_CREDENTIALS_PER_MINUTE,
+      onKeyUsed: ({ tenant, id }, address) => keyUses.used(tenant, id, address),
       adminToken: config.POSTHASTE_ADMIN_TOKEN,
       findApiKey: makeApiKeyFinder(snapshot),
       async hasTenant(tenant) {
@@ -62,18 +81,35 @@ export function makeRegistryPorts(parts: RegistryParts): RegistryPorts {
         return snapshot.tenant(tenant) !== undefined;
       },
     }),
+    lastKeyUse: answering('bus', isBusAway, (tenant, key) => keyUses.lastUse(tenant, key)),
     state: makeCurrentState(snapshot, catchUp),
     tenants: makeWriteTenants({ state: snapshot, execute, catchUp, sha256Hex, now: parts.clock, randomBytes }),
-    subscriptions: makeSubscriptions(parts, execute, directory),
+    subscriptions: makeSubscriptions(parts, { execute, directory, askSigner, signingKeys }),
+    signingKeys,
+    resealSecrets: makeResealSecrets({
+      state: snapshot,
+      execute,
+      catchUp,
+      reseal: answering('signer', isBusAway, makeReseal(askSigner)),
+    }),
     readHistory: answering('bus', isBusAway, makeReadHistory(parts)),
     async listSubscriptions(tenant, { limit, after, ...filter }) {
       await catchUp();
       return directory.list(tenant, filter, { limit, after });
     },
+    readAudit: answering('bus', isBusAway, makeReadAudit({ read: makeReadStreams(parts.bus) })),
     readSide,
     readEvent,
     verifySubscription: answering('bus', isBusAway, makeVerification(parts)),
     redeliver: answering('bus', isBusAway, makeRedelivery(parts, readSide, readEvent)),
+    redeliveries: makeRedeliveries({
+      state: snapshot,
+      catchUp,
+      execute,
+      count: answering('read-side', isReadSideAway, (set) => countRedeliverable(parts.db, set)),
+      now: parts.clock,
+      randomBytes,
+    }),
   };
 }
 
@@ -112,20 +148,34 @@ function makeReadHistory({ bus, snapshot }: RegistryParts): RegistryPorts['readH
   };
 }
 
+function makeReadStreams(bus: Bus): ReadAuditPorts['read'] {
+  const { streams, registrySubject, journalSubject } = bus.topology;
+  return (source, { tenant = '*', aggregate = '*', ...bounds }) =>
+    source === 'registry'
+      ? readBackwards(bus, { stream: streams.REGISTRY, subject: registrySubject(tenant, aggregate, '*'), ...bounds })
+      : readBackwards(bus, { stream: streams.JOURNAL, subject: journalSubject(tenant, 'redelivered'), ...bounds });
+}
+
+interface SubscriptionParts {
+  readonly execute: ExecuteCommand;
+  readonly directory: SubscriptionDirectory;
+  readonly askSigner: (payload: Uint8Array) => Promise<Uint8Array>;
+  readonly signingKeys: Pick<RegistryPorts['signingKeys'], 'ensureActive'>;
+}
+
 function makeSubscriptions(
-  { bus, snapshot, config, clock }: RegistryParts,
-  execute: ExecuteCommand,
-  directory: SubscriptionDirectory,
+  { snapshot, config, clock }: RegistryParts,
+  { execute, directory, askSigner, signingKeys }: SubscriptionParts,
 ) {
-  const ask = (payload: Uint8Array) => request(bus, bus.topology.sealSubject, payload, SEAL_TIMEOUT_MS);
   const inboxUrl = config.POSTHASTE_INBOX_URL;
   return makeWriteSubscriptions({
     state: snapshot,
     execute,
     directory,
     catchUp: answering('bus', isBusAway, () => snapshot.catchUp()),
-    seal: answering('signer', isBusAway, makeSealSecret(ask)),
-    sealCredential: answering('signer', isBusAway, makeSealCredential(ask)),
+    seal: answering('signer', isBusAway, makeSealSecret(askSigner)),
+    sealCredential: answering('signer', isBusAway, makeSealCredential(askSigner)),
+    ensureSigningKey: (tenant, algorithm, caller) => signingKeys.ensureActive(tenant, algorithm, caller),
     isSinkUnique: config.POSTHASTE_SINK_UNIQUE,
     checkSink: makeCheckSink({
       allowCidrs: config.POSTHASTE_SINK_ALLOW,
@@ -167,7 +217,8 @@ function makeReadSide(db: Database): ReadSide {
   };
 }
 
-function makeReadEvent(bus: Bus): (seq: number) => Promise<CloudEvent | undefined> {
+/** An event in EVENTS, with the errors of the bus as they are. */
+export function makeReadEvent(bus: Bus): (seq: number) => Promise<CloudEvent | undefined> {
   const readStored = makeEventReader(bus, { cacheBytes: EVENT_CACHE_BYTES });
   return async (seq) => {
     const stored = await readStored(seq);
@@ -178,38 +229,20 @@ function makeReadEvent(bus: Bus): (seq: number) => Promise<CloudEvent | undefine
 }
 
 function makeRedelivery(
-  { bus: { publisher, topology }, snapshot, clock }: RegistryParts,
+  { bus, snapshot, clock }: RegistryParts,
   readSide: ReadSide,
   readEvent: RegistryPorts['readEvent'],
 ): RegistryPorts['redeliver'] {
   return makeRedeliver({
     findDelivery: readSide.findDelivery,
-    async findSubscription(tenant, id) {
-      await snapshot.catchUp();
-      return snapshot.subscription(tenant, id);
-    },
-    readEvent,
-    async publishTask(task, msgId) {
-      await publisher.publish(topology.deliverSubject(task.subscription), encodeDeliveryTask(task), { msgId });
-    },
-    async publishFact(fact, msgId) {
-      const subject = topology.journalSubject(fact.tenant, fact.kind);
-      await publisher.publish(subject, Buffer.from(JSON.stringify(fact)), { msgId });
-    },
+    beginRound: makeBeginRoundOn({
+      bus,
+      async findSubscription(tenant, id) {
+        await snapshot.catchUp();
+        return snapshot.subscription(tenant, id);
+      },
+      readEvent,
+    }),
     now: clock,
   });
-}
-
-function isBusAway(error: unknown): boolean {
-  return error instanceof BusUnavailable || error instanceof RequestFailed;
-}
-
-/**
- * No answer from PostgreSQL at all, or one that says that it cannot serve now: connection (08), resources (53), shutting
- * down or starting (57), system (58), no such database yet (3D000), not migrated yet (42P01).
- */
-function isReadSideAway(error: unknown): boolean {
-  const state = sqlStateOf(error);
-  if (state !== undefined) return /^(08|53|57|58)|^(3D000|42P01)$/.test(state);
-  return !(error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError);
 }

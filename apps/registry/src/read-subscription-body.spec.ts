@@ -18,6 +18,20 @@ describe('reading a subscription', () => {
     ]);
   });
 
+  test('it tells what is wrong with the dead letter sink as well', () => {
+    const config = { deadLetterSink: 'https://10.0.0.1/', maxInFlight: 0 };
+    expect(pointersOf({ sink: 'https://example.com/', protocol: 'HTTP', config })).toEqual([
+      '/config/maxInFlight',
+      '/config/deadLetterSink',
+    ]);
+    const unreadable = { deadLetterSink: 'not a URL', maxInFlight: 0 };
+    expect(pointersOf({ sink: 'https://example.com/', protocol: 'HTTP', config: unreadable })).toEqual([
+      '/config/maxInFlight',
+      '/config/deadLetterSink',
+    ]);
+    expect(pointersOf({ sink: 'https://10.0.0.1/', protocol: 'HTTP', config: null })).toEqual(['/config', '/sink']);
+  });
+
   test('it tells only once what is wrong with the sink', () => {
     expect(pointersOf({ sink: 'not a URL', protocol: 'http' }).filter((pointer) => pointer === '/sink')).toHaveLength(
       1,

@@ -1,22 +1,34 @@
 import { Inject, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
+import type { Registry as MetricsRegistry } from 'prom-client';
 import { BUS, REGISTRY_SNAPSHOT } from '#bus/bus.module';
 import type { Bus } from '#bus/connection';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
+import type { TenantId } from '#core/ids';
 import type { HealthChecks } from '#platform/health';
 import type { Logger } from '#platform/logger';
-import { CLOCK, CONFIG, HEALTH_CHECKS, LOGGER, type Clock } from '#platform/tokens';
+import { CLOCK, CONFIG, HEALTH_CHECKS, LOGGER, METRICS, type Clock } from '#platform/tokens';
 import { openDatabase, type Database } from '#store/database';
+import { AuditController } from './audit/audit.controller.ts';
 import { ApiKeysController } from './api-keys.controller.ts';
 import type { RegistryConfig } from './config.ts';
 import { declareMethods } from './declare-methods.ts';
 import { DeliveriesController } from './deliveries.controller.ts';
+import { ENGINE_RUNNER, EngineRunner } from './engine/engine.provider.ts';
 import { EventsController } from './events.controller.ts';
 import { FiltersController } from './filters.controller.ts';
-import { makeExecute, makeRegistryPorts } from './make-registry-ports.ts';
+import { HealthController } from './health/health.controller.ts';
+import { HEALTH_READER, HealthReader } from './health/health-reader.ts';
+import { makeExecute, makeReadEvent, makeRegistryPorts } from './make-registry-ports.ts';
 import { REGISTRY_PORTS, type RegistryPorts } from './registry.ports.ts';
+import { KEY_ROTATION, KeyRotationRunner } from './key-rotation.runner.ts';
+import { makeRotateSigningKeys } from './rotate-signing-keys.ts';
 import { LIMITS_RUNNER, LimitsRunner } from './limits.runner.ts';
+import { RedeliveriesController } from './redelivery/redeliveries.controller.ts';
+import { REDELIVERY_WORKER, RedeliveryRunner } from './redelivery/redelivery.provider.ts';
+import { SecretsController } from './secrets.controller.ts';
+import { SigningKeysController } from './signing-keys.controller.ts';
 import { SubscriptionLifeController } from './subscription-life.controller.ts';
 import { SubscriptionsController } from './subscriptions.controller.ts';
 import { TenantsController } from './tenants.controller.ts';
@@ -24,6 +36,7 @@ import { VALIDATION_WORKER, ValidationRunner } from './validation/validation.pro
 import { VerifyController } from './validation/verify.controller.ts';
 
 const READ_SIDE = Symbol('READ_SIDE');
+const DAY_MS = 24 * 3_600_000;
 
 /**
  * The control plane: commands on aggregates → REGISTRY, look-ups ← Postgres.
@@ -36,10 +49,15 @@ const READ_SIDE = Symbol('READ_SIDE');
     ApiKeysController,
     SubscriptionsController,
     SubscriptionLifeController,
+    HealthController,
+    SecretsController,
+    SigningKeysController,
     EventsController,
     DeliveriesController,
+    RedeliveriesController,
     VerifyController,
     FiltersController,
+    AuditController,
   ],
   providers: [
     {
@@ -55,6 +73,24 @@ const READ_SIDE = Symbol('READ_SIDE');
         makeRegistryPorts({ bus, snapshot, db, config, clock }),
     },
     {
+      provide: KEY_ROTATION,
+      inject: [REGISTRY_SNAPSHOT, REGISTRY_PORTS, CONFIG, LOGGER, CLOCK],
+      useFactory: (
+        snapshot: RegistrySnapshot,
+        { signingKeys }: RegistryPorts,
+        config: RegistryConfig,
+        logger: Logger,
+        now: Clock,
+      ) => {
+        const days = config.POSTHASTE_SIGNING_KEY_DAYS;
+        const ports = { signingKeys: (tenant?: TenantId) => snapshot.signingKeys(tenant), keys: signingKeys, now };
+        return new KeyRotationRunner({
+          ...(days === 0 ? {} : { rotate: makeRotateSigningKeys(ports, days * DAY_MS) }),
+          logger,
+        });
+      },
+    },
+    {
       provide: LIMITS_RUNNER,
       inject: [BUS, REGISTRY_SNAPSHOT, REGISTRY_PORTS, LOGGER, CLOCK],
       useFactory: (bus: Bus, snapshot: RegistrySnapshot, ports: RegistryPorts, logger: Logger, clock: Clock) =>
@@ -65,6 +101,38 @@ const READ_SIDE = Symbol('READ_SIDE');
       inject: [BUS, REGISTRY_SNAPSHOT, CLOCK, HEALTH_CHECKS],
       useFactory: (bus: Bus, snapshot: RegistrySnapshot, clock: Clock, health: HealthChecks) =>
         new ValidationRunner({ bus, snapshot, clock, execute: makeExecute({ bus, snapshot, clock }) }, health),
+    },
+    {
+      provide: HEALTH_READER,
+      inject: [BUS, CLOCK],
+      useFactory: (bus: Bus, clock: Clock) => new HealthReader(bus, clock),
+    },
+    {
+      provide: ENGINE_RUNNER,
+      inject: [BUS, REGISTRY_SNAPSHOT, CLOCK, METRICS, HEALTH_CHECKS],
+      useFactory: (
+        bus: Bus,
+        snapshot: RegistrySnapshot,
+        clock: Clock,
+        metrics: MetricsRegistry,
+        health: HealthChecks,
+      ) => new EngineRunner({ bus, snapshot, metrics, execute: makeExecute({ bus, snapshot, clock }) }, health),
+    },
+    {
+      provide: REDELIVERY_WORKER,
+      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, CLOCK, LOGGER, HEALTH_CHECKS],
+      useFactory: (
+        bus: Bus,
+        snapshot: RegistrySnapshot,
+        db: Database,
+        clock: Clock,
+        logger: Logger,
+        health: HealthChecks,
+      ) => {
+        const execute = makeExecute({ bus, snapshot, clock });
+        const readEvent = makeReadEvent(bus);
+        return new RedeliveryRunner({ bus, snapshot, db, clock, logger, execute, readEvent }, health);
+      },
     },
   ],
 })

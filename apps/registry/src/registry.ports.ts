@@ -1,18 +1,23 @@
+import type { KeyUse } from '#bus/key-uses';
 import type { ApiKeyId, DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import type { CloudEvent } from '#core/event/cloud-event';
 import type { ApiKey } from '#core/registry/api-key';
 import type { Subscription } from '#core/registry/subscription';
 import type { Tenant } from '#core/registry/tenant';
-import type { Authenticate } from '#platform/authenticate';
+import type { Authenticate, Caller } from '#platform/authenticate';
 import type { DeliveryRecord, DeliveryWithAttempts } from '#store/delivery-record';
 import type { EventRecord } from '#store/find-event';
 import type { DeadLetterFilter, DeadLetterRecord } from '#store/list-dead-letters';
 import type { DeliveryFilter } from '#store/list-deliveries';
 import type { ApiKeyRecord } from '#store/list-registry';
 import type { Page, PageRequest } from '#store/page';
+import type { ReadAudit } from './audit/read-audit.ts';
 import type { HistoryEntry } from './subscription-history.ts';
 import type { DirectoryPage, SubscriptionDirectory, SubscriptionFilter } from './subscription-directory.ts';
-import type { Redelivered } from './redeliver.ts';
+import type { Redelivered } from './redelivery/redeliver.ts';
+import type { makeRedeliveries } from './redelivery/request-redelivery.ts';
+import type { Resealing } from './reseal-secrets.ts';
+import type { makeSigningKeys } from './signing-keys.ts';
 import type { makeVerifySubscription } from './validation/verify-subscription.ts';
 import type { makeWriteSubscriptions } from './write-subscriptions.ts';
 import type { makeWriteTenants } from './write-tenants.ts';
@@ -25,6 +30,8 @@ export const REGISTRY_PORTS = Symbol('REGISTRY_PORTS');
  */
 export interface RegistryPorts {
   readonly authenticate: Authenticate;
+  /** Undefined: not in the last year, as far as anybody told. Up to a minute behind. */
+  lastKeyUse(tenant: TenantId, key: ApiKeyId): Promise<KeyUse | undefined>;
   readonly state: CurrentState;
   readonly tenants: ReturnType<typeof makeWriteTenants>;
   readonly subscriptions: ReturnType<typeof makeWriteSubscriptions>;
@@ -35,9 +42,14 @@ export interface RegistryPorts {
   ): Promise<ReturnType<SubscriptionDirectory['list']>>;
   /** Of a subscription that is deleted as well; empty when there never was one. Oldest first. */
   readHistory(tenant: TenantId, id: SubscriptionId): Promise<readonly HistoryEntry[]>;
+  readonly signingKeys: ReturnType<typeof makeSigningKeys>;
+  /** Seals everything with the master key of now. */
+  resealSecrets(caller: Caller): Promise<Resealing>;
   readonly readSide: ReadSide;
+  readonly readAudit: ReadAudit;
   readonly verifySubscription: ReturnType<typeof makeVerifySubscription>;
-  redeliver(tenant: TenantId, id: DeliveryId, by: string): Promise<Redelivered>;
+  redeliver(tenant: TenantId, id: DeliveryId, caller: Caller): Promise<Redelivered>;
+  readonly redeliveries: ReturnType<typeof makeRedeliveries>;
   /** An event in EVENTS; undefined when its retention is over. */
   readEvent(seq: number): Promise<CloudEvent | undefined>;
 }

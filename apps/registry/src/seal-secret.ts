@@ -1,5 +1,16 @@
-import type { SealCredentialReply, SealCredentialRequest, SealReply, SealSecretRequest } from '#contracts/bus/seal';
+import type {
+  MakeKeyReply,
+  MakeKeyRequest,
+  ResealReply,
+  ResealRequest,
+  SealCredentialReply,
+  SealCredentialRequest,
+  SealReply,
+  SealSecretRequest,
+} from '#contracts/bus/seal';
 import { ProblemError } from '#platform/problem';
+import type { ResealPorts } from './reseal-secrets.ts';
+import type { SigningKeyPorts } from './signing-keys.ts';
 import type { WriteSubscriptionPorts } from './write-subscriptions.ts';
 
 /**
@@ -31,5 +42,23 @@ export function makeSealCredential(
     const question: SealCredentialRequest = { tenant, subscription, credential };
     const answer = await request(new TextEncoder().encode(JSON.stringify(question)));
     return (JSON.parse(new TextDecoder().decode(answer)) as SealCredentialReply).sealed;
+  };
+}
+
+/** Asks the signer for a pair of keys, of which it keeps the private half to itself by sealing it. */
+export function makeMakeKey(request: (payload: Uint8Array) => Promise<Uint8Array>): SigningKeyPorts['makeKey'] {
+  return async (tenant, algorithm) => {
+    const question: MakeKeyRequest = { tenant, algorithm };
+    const answer = await request(new TextEncoder().encode(JSON.stringify(question)));
+    return JSON.parse(new TextDecoder().decode(answer)) as MakeKeyReply;
+  };
+}
+
+/** Asks the signer to seal with the master key of now. */
+export function makeReseal(request: (payload: Uint8Array) => Promise<Uint8Array>): ResealPorts['reseal'] {
+  return async (reseal) => {
+    const question: ResealRequest = { reseal };
+    const answer = await request(new TextEncoder().encode(JSON.stringify(question)));
+    return (JSON.parse(new TextDecoder().decode(answer)) as ResealReply).resealed;
   };
 }

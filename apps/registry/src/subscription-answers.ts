@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { subscriptionToResource, type SubscriptionResource } from '#contracts/http/subscription-resource';
 import { isSubscriptionId, type SubscriptionId } from '#core/ids';
 import { ProblemError } from '#platform/problem';
-import { requireScope } from '#platform/authenticate';
+import { callerOf, requireScope } from '#platform/authenticate';
 import { entityTag, ifMatch } from './entity-tag.ts';
 import { conflict, invalidBody, notFound } from './problems.ts';
 import type { RegistryPorts } from './registry.ports.ts';
@@ -20,9 +20,9 @@ export async function targetOf(
   request: FastifyRequest,
   id: string,
 ): Promise<Target> {
-  const principal = await authenticate(request.headers);
+  const principal = await authenticate(request.headers, request.ip);
   const tenant = requireScope(principal, 'manage');
-  return { tenant, id: existingId(id), by: principal.by, ifMatch: ifMatch(request.headers['if-match']) };
+  return { tenant, id: existingId(id), ...callerOf(principal), ifMatch: ifMatch(request.headers['if-match']) };
 }
 
 /**

@@ -11,6 +11,8 @@ export interface HistoryEntry {
   readonly at: string;
   /** `admin`, the id of an API key, or the part of the service that did it. */
   readonly by: string;
+  /** Address of the client. Absent: no client asked, or it is from before this was kept. */
+  readonly from?: string;
   readonly what: (typeof WHAT)[SubscriptionEvent['kind']];
   readonly reason?: string;
   /** In the order of the pointers; not told of the first step and the last one, which change everything. */
@@ -25,7 +27,7 @@ export interface HistoryChange {
   readonly after?: unknown;
 }
 
-const WHAT = {
+export const WHAT = {
   SubscriptionCreated: 'created',
   SubscriptionReplaced: 'changed',
   SubscriptionDeleted: 'deleted',
@@ -34,6 +36,8 @@ const WHAT = {
   SubscriptionDisabled: 'disabled',
   SubscriptionRetired: 'retired',
   SubscriptionExpired: 'expired',
+  SecretRotated: 'secret-rotated',
+  SecretsResealed: 'secrets-resealed',
   ValidationRequested: 'validation-requested',
   ValidationRecorded: 'validation-recorded',
 } as const satisfies Record<SubscriptionEvent['kind'], string>;
@@ -47,14 +51,14 @@ export function historyOf(messages: Iterable<Uint8Array>): readonly HistoryEntry
     const record = JSON.parse(decoder.decode(data)) as RegistryRecord;
     if (record.aggregate !== 'subscription') continue;
     const after = subscriptionDecider.evolve(state, record.event);
-    entries.push(entryOf(record.event, entries.length + 1, state, after));
+    entries.push(entryOf(record, entries.length + 1, state, after));
     state = after;
   }
   return entries;
 }
 
 function entryOf(
-  event: SubscriptionEvent,
+  { event, from }: { readonly event: SubscriptionEvent; readonly from?: string },
   step: number,
   before: Subscription | undefined,
   after: Subscription | undefined,
@@ -66,6 +70,7 @@ function entryOf(
     step,
     at: new Date(atMs).toISOString(),
     by,
+    ...(from === undefined ? {} : { from }),
     what: WHAT[kind],
     ...(reason === undefined ? {} : { reason }),
     ...(isWithin ? { changes: [...changedSecrets(event), ...changesBetween(before, after)] } : {}),
@@ -73,6 +78,7 @@ function entryOf(
 }
 
 function changedSecrets(event: SubscriptionEvent): readonly HistoryChange[] {
+  if (event.kind === 'SecretRotated') return [{ pointer: '/config/signature/secret' }];
   if (event.kind !== 'SubscriptionReplaced') return [];
   return [
     ...(event.sealedSecret === undefined ? [] : [{ pointer: '/config/signature/secret' }]),

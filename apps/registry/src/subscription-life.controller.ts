@@ -52,7 +52,7 @@ export class SubscriptionLifeController {
   /** Oldest first; of a deleted subscription as well. */
   @Get('history')
   async history(@Req() request: FastifyRequest, @Param('id') id: string): Promise<PageResource<HistoryEntry>> {
-    const tenant = requireScope(await this.#ports.authenticate(request.headers), 'read', 'manage');
+    const tenant = requireScope(await this.#ports.authenticate(request.headers, request.ip), 'read', 'manage');
     const { limit = DEFAULT_LIMIT, after = 0 } = queryOrRefuse(parseQuery(historyQuery, request.query));
     const entries = await this.#ports.readHistory(tenant, existingId(id));
     if (entries.length === 0) throw notFound('subscription', id);

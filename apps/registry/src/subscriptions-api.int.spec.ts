@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { BusModule } from '#bus/bus.module';
 import { serve, type Serving } from '#bus/request';
-import type { SealCredentialReply, SealReply, SealRequest } from '#contracts/bus/seal';
+import type { SealCredentialReply, SealReply, SealRequest, SealSecretRequest } from '#contracts/bus/seal';
 import type { SubscriptionResource } from '#contracts/http/subscription-resource';
 import { startService, type RunningService } from '#platform/bootstrap';
 import { loadConfig } from '#platform/config';
@@ -73,7 +73,7 @@ function startSigner(): Serving {
       const reply: SealCredentialReply = { sealed: `sealed:${sha256Hex(JSON.stringify(question.credential))}` };
       return Promise.resolve(Buffer.from(JSON.stringify(reply)));
     }
-    const { secret = `whsec_${randomBytes(32).toString('base64')}` } = question;
+    const { secret = `whsec_${randomBytes(32).toString('base64')}` } = question as SealSecretRequest;
     const reply: SealReply = { ok: true, sealed: `sealed:${sha256Hex(secret)}`, secret };
     return Promise.resolve(Buffer.from(JSON.stringify(reply)));
   });
@@ -189,6 +189,30 @@ describe('changing a subscription', () => {
     );
     const statuses = (await Promise.all(tries)).map(({ status }) => status);
     expect(statuses.toSorted((a, b) => a - b)).toEqual([200, ...Array.from({ length: 9 }, () => 412)]);
+  });
+
+  test('of how it is delivered is patched member by member, and a dead letter sink is judged like a sink (SA-7)', async () => {
+    const key = await aKey();
+    const deadLetterSink = 'https://example.com/dead';
+    const config = { ...unasked, ordering: 'subscription', onDeadLetter: 'block', rate: { requestsPerMinute: 60 } };
+    const made = await subscribe(key, { config: { ...config, deadLetterSink, retry: { outcomes: { 404: 'fail' } } } });
+    const patch = (changes: object) =>
+      call('PATCH', made.path, key, { body: { config: changes }, headers: MERGE_PATCH });
+    const patched = await patch({ rate: null, maxInFlight: 4, retry: { maxAttempts: 3 } });
+    expect(patched.json<SubscriptionResource>().config).toMatchObject({
+      ordering: 'subscription',
+      onDeadLetter: 'block',
+      maxInFlight: 4,
+      deadLetterSink,
+      retry: { maxAttempts: 3, outcomes: { 404: 'fail' } },
+    });
+    expect(patched.json<SubscriptionResource>().config).not.toHaveProperty('rate');
+    expect((await call('GET', made.path, key, {}, 1)).json()).toEqual(patched.json());
+    expect(pointersOf(await patch({ deadLetterSink: 'https://10.0.0.1/' }))).toEqual(['/config/deadLetterSink']);
+    expect(pointersOf(await patch({ ordering: null }))).toEqual(['/config/onDeadLetter']);
+    const body = { ...minimal, config: { ...unasked, deadLetterSink: 'http://example.com/' } };
+    expect(pointersOf(await call('POST', '/v1/subscriptions', key, { body }))).toEqual(['/config/deadLetterSink']);
+    expect((await call('GET', made.path, key)).json()).toEqual(patched.json());
   });
 
   test('by a merge patch changes what it names (RFC 7396)', async () => {

@@ -6,7 +6,7 @@ import { parseSubscriptionPatch } from '#contracts/http/subscription-patch';
 import { subscriptionToResource, type SubscriptionResource } from '#contracts/http/subscription-resource';
 import { parseQuery, type Parsed } from '#contracts/http/violations';
 import type { TenantId } from '#core/ids';
-import { requireScope } from '#platform/authenticate';
+import { callerOf, requireScope, type Caller } from '#platform/authenticate';
 import { ProblemError } from '#platform/problem';
 import { entityTag } from './entity-tag.ts';
 import { bodyOrRefuse, notFound, queryOrRefuse } from './problems.ts';
@@ -31,9 +31,9 @@ export class SubscriptionsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubscriptionResource> {
-    const { tenant, by } = await this.#manager(request);
+    const { tenant, caller } = await this.#manager(request);
     const wanted = bodyOrRefuse(readSubscriptionBody(readJson(request.body), this.#ports.subscriptions.checkSink));
-    const resource = showWritten(await this.#ports.subscriptions.create(tenant, wanted, by), '', reply);
+    const resource = showWritten(await this.#ports.subscriptions.create(tenant, wanted, caller), '', reply);
     reply.header('location', `/v1/subscriptions/${resource.id}`);
     return resource;
   }
@@ -57,9 +57,9 @@ export class SubscriptionsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<readonly SubscriptionResource[]> {
-    const { tenant, by } = await this.#manager(request);
+    const { tenant, caller } = await this.#manager(request);
     const { sink } = queryOrRefuse(parseQuery(deleteSubscriptionsQuery, request.query));
-    const results = await this.#ports.subscriptions.removeWithSink(tenant, sink, by);
+    const results = await this.#ports.subscriptions.removeWithSink(tenant, sink, caller);
     if (results.length === 0) throw notFound('subscription with the sink', sink);
     const deleted = results.map((result) => showWritten(result, '', reply));
     reply.removeHeader('etag');
@@ -121,13 +121,13 @@ export class SubscriptionsController {
     return deleted;
   }
 
-  async #manager(request: FastifyRequest): Promise<{ readonly tenant: TenantId; readonly by: string }> {
-    const principal = await this.#ports.authenticate(request.headers);
-    return { tenant: requireScope(principal, 'manage'), by: principal.by };
+  async #manager(request: FastifyRequest): Promise<{ readonly tenant: TenantId; readonly caller: Caller }> {
+    const principal = await this.#ports.authenticate(request.headers, request.ip);
+    return { tenant: requireScope(principal, 'manage'), caller: callerOf(principal) };
   }
 
   async #reader(request: FastifyRequest): Promise<TenantId> {
-    return requireScope(await this.#ports.authenticate(request.headers), 'read', 'manage');
+    return requireScope(await this.#ports.authenticate(request.headers, request.ip), 'read', 'manage');
   }
 }
 

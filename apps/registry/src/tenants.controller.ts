@@ -4,8 +4,8 @@ import { tenantBody, tenantToResource, type TenantResource } from '#contracts/ht
 import type { PageResource } from '#contracts/http/lookup-resources';
 import { pageQuery } from '#contracts/http/page-query';
 import { parseBody, parseQuery } from '#contracts/http/violations';
-import { isTenantId, type TenantId } from '#core/ids';
-import { requireAdmin, type Principal } from '#platform/authenticate';
+import { isTenantId } from '#core/ids';
+import { callerOf, requireAdmin, requireScope } from '#platform/authenticate';
 import { ProblemError } from '#platform/problem';
 import { pageRequest } from './page-request.ts';
 import { bodyOrRefuse, conflict, notFound, queryOrRefuse } from './problems.ts';
@@ -24,7 +24,7 @@ export class TenantsController {
 
   @Get()
   async list(@Req() request: FastifyRequest): Promise<PageResource<TenantResource>> {
-    requireAdmin(await this.#ports.authenticate(request.headers));
+    requireAdmin(await this.#ports.authenticate(request.headers, request.ip));
     const query = queryOrRefuse(parseQuery(pageQuery, request.query));
     const { data, ...page } = await this.#ports.readSide.listTenants(pageRequest(query));
     // The rows know names and order; policies are in the fold only.
@@ -32,10 +32,13 @@ export class TenantsController {
     return pageToResource({ ...page, data: tenants }, tenantToResource);
   }
 
+  /** A tenant may look at itself; of the others it does not learn even that they exist. */
   @Get(':tenant')
   async get(@Req() request: FastifyRequest, @Param('tenant') id: string): Promise<TenantResource> {
-    const principal = await this.#ports.authenticate(request.headers);
-    const tenant = isTenantId(id) && mayRead(principal, id) ? await this.#ports.state.tenant(id) : undefined;
+    const principal = await this.#ports.authenticate(request.headers, request.ip);
+    if (!principal.isAdmin) requireScope(principal, 'read', 'manage');
+    const isOwn = principal.isAdmin || principal.tenant === id;
+    const tenant = isTenantId(id) && isOwn ? await this.#ports.state.tenant(id) : undefined;
     if (tenant === undefined) throw notFound('tenant', id);
     return tenantToResource(tenant);
   }
@@ -46,11 +49,11 @@ export class TenantsController {
     @Param('tenant') id: string,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<TenantResource> {
-    const principal = await this.#ports.authenticate(request.headers);
+    const principal = await this.#ports.authenticate(request.headers, request.ip);
     requireAdmin(principal);
     if (!isTenantId(id)) throw new ProblemError(INVALID_TENANT_ID);
     const wanted = bodyOrRefuse(parseBody(tenantBody, readOptionalJson(request.body)));
-    const result = await this.#ports.tenants.putTenant(id, wanted, principal.by);
+    const result = await this.#ports.tenants.putTenant(id, wanted, callerOf(principal));
     if (result.kind === 'conflict') throw conflict('tenant');
     if (result.isNew) reply.code(201).header('location', `/v1/tenants/${id}`);
     return tenantToResource(result.tenant);
@@ -63,9 +66,3 @@ const INVALID_TENANT_ID = {
   detail: 'A tenant id is 1 to 63 of a-z, 0-9 and -, starting and ending with a letter or digit.',
   errors: [{ pointer: 'tenant', detail: 'Choose another id in the path.' }],
 } as const;
-
-/** A tenant may look at itself; of the others it does not learn even that they exist. */
-function mayRead(principal: Principal, id: TenantId): boolean {
-  if (principal.isAdmin) return true;
-  return principal.tenant === id && principal.scopes.some((scope) => scope !== 'publish');
-}

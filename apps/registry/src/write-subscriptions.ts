@@ -4,8 +4,11 @@ import type { Parsed, Violation } from '#contracts/http/violations';
 import { makeSubscriptionId, type SubscriptionId, type TenantId } from '#core/ids';
 import { expiresAtMs, isTerminal } from '#core/registry/subscription-state';
 import type { Subscription, SubscriptionCommand, SubscriptionSpec } from '#core/registry/subscription';
+import type { KeyAlgorithm } from '#core/signature/rfc9421';
+import { keyAlgorithmOf, usesSecret } from '#core/signature/signature-settings';
+import type { Caller } from '#platform/authenticate';
 import { subscriptionAggregate, type RegistryState } from './aggregates.ts';
-import type { CheckSink } from './check-sink.ts';
+import { checkSinksOf, type CheckSink } from './check-sink.ts';
 import type { CommandFor, CommandOptions, ExecuteCommand } from './execute-command.ts';
 import type { SubscriptionDirectory } from './subscription-directory.ts';
 
@@ -25,6 +28,8 @@ export interface WriteSubscriptionPorts {
   seal(tenant: TenantId, subscription: SubscriptionId, secret: string | undefined): Promise<SealedSecret>;
   /** Has the signer seal a credential. */
   sealCredential(tenant: TenantId, subscription: SubscriptionId, credential: SinkCredential): Promise<string>;
+  /** Sees to it that the tenant has a key of the algorithm that signs. */
+  ensureSigningKey(tenant: TenantId, algorithm: KeyAlgorithm, caller: Caller): Promise<void>;
   /** Why this installation does not deliver to a sink; empty when it does. */
   readonly checkSink: CheckSink;
   /** True when a sink may stand in one subscription of a tenant only (D11). */
@@ -54,10 +59,9 @@ export type Declined =
   | { readonly kind: 'not_found' };
 
 /** Who changes which subscription, and of which revision it has to be. */
-export interface Target {
+export interface Target extends Caller {
   readonly tenant: TenantId;
   readonly id: SubscriptionId;
-  readonly by: string;
   readonly ifMatch?: ((revision: number) => boolean) | undefined;
 }
 
@@ -72,18 +76,18 @@ export type LifecycleCommand = Extract<
 
 /** Creates, changes and deletes subscriptions (SA-1). */
 export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
-  return { create, change, command, remove, removeWithSink, checkSink: ports.checkSink };
+  return { create, change, command, rotateSecret, remove, removeWithSink, checkSink: ports.checkSink };
 
   /** The id is ours, whatever the body says (SA-2). */
-  async function create(tenant: TenantId, request: SubscriptionRequest, by: string): Promise<SubscriptionWritten> {
+  async function create(tenant: TenantId, request: SubscriptionRequest, caller: Caller): Promise<SubscriptionWritten> {
     const id = makeSubscriptionId(ports.now(), ports.randomBytes(10));
     const prepare = async (): Promise<Prepared> => {
       const declined = whyDeclined(request, { tenant, id }, undefined);
       if (declined !== undefined) return declined;
-      const { spec, ...sealed } = await seal(request, { tenant, id }, undefined);
+      const { spec, ...sealed } = await seal(request, { tenant, id, ...caller }, undefined);
       return { command: { kind: 'CreateSubscription', id, tenant, spec, ...sealed.parts }, secret: sealed.secret };
     };
-    return write({ tenant, id, by }, prepare, { isExclusive: ports.isSinkUnique });
+    return write({ tenant, id, ...caller }, prepare, { isExclusive: ports.isSinkUnique });
   }
 
   /**
@@ -110,6 +114,20 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
     return write(target, () => ({ command: wanted }));
   }
 
+  /** Another secret, supplied or generated; the one before signs as well until its grace is over (SW-4). */
+  async function rotateSecret(
+    target: Target,
+    { graceSeconds, secret: supplied }: { readonly graceSeconds: number; readonly secret?: string | undefined },
+  ): Promise<SubscriptionWritten> {
+    const { tenant, id } = target;
+    return write(target, async (state) => {
+      if (state === undefined) return { kind: 'not_found' };
+      const { sealed: sealedSecret, secret } = await ports.seal(tenant, id, supplied);
+      const graceUntilMs = ports.now() + graceSeconds * 1000;
+      return { command: { kind: 'RotateSecret', sealedSecret, graceUntilMs }, secret };
+    });
+  }
+
   /** Gives the subscription as it was. */
   async function remove(target: Target, sink?: string): Promise<SubscriptionWritten> {
     const isAnother = (state: Subscription | undefined) => sink !== undefined && state?.spec.sink !== sink;
@@ -119,15 +137,20 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
   }
 
   /** Deletes each subscription with this sink, and gives them as they were. */
-  async function removeWithSink(tenant: TenantId, sink: string, by: string): Promise<readonly SubscriptionWritten[]> {
+  async function removeWithSink(
+    tenant: TenantId,
+    sink: string,
+    caller: Caller,
+  ): Promise<readonly SubscriptionWritten[]> {
     await ports.catchUp();
     const removed: SubscriptionWritten[] = [];
-    for (const { id } of ports.directory.withSink(tenant, sink)) removed.push(await remove({ tenant, id, by }, sink));
+    for (const { id } of ports.directory.withSink(tenant, sink))
+      removed.push(await remove({ tenant, id, ...caller }, sink));
     return removed.filter(({ kind }) => kind !== 'not_found');
   }
 
   async function write(
-    { tenant, id, by, ifMatch }: Target,
+    { tenant, id, ifMatch, ...caller }: Target,
     prepare: (state: Subscription | undefined) => Prepared | Promise<Prepared>,
     options?: CommandOptions,
   ): Promise<SubscriptionWritten> {
@@ -141,7 +164,7 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
       return 'command' in prepared ? prepared.command : undefined;
     };
     const aggregate = subscriptionAggregate(ports.state, tenant, id);
-    const executed = await ports.execute(aggregate, by, commandFor, options);
+    const executed = await ports.execute(aggregate, caller, commandFor, options);
     if (executed.kind === 'conflict') return executed;
     if (executed.kind === 'refused') return refusedBy(executed.refusal);
     if (declined !== undefined) return declined;
@@ -156,7 +179,7 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
     state: Subscription | undefined,
   ): Declined | undefined {
     const violations = [
-      ...ports.checkSink(request.spec.sink),
+      ...checkSinksOf({ ...request.spec.config, sink: request.spec.sink }, ports.checkSink),
       ...checkExpiry(request.spec, ports.now()),
       ...checkCredential(request, state),
     ];
@@ -172,11 +195,13 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
 
   async function seal(
     { spec: wanted, secret, credential }: SubscriptionRequest,
-    { tenant, id }: Pick<Target, 'tenant' | 'id'>,
+    { tenant, id, ...caller }: Omit<Target, 'ifMatch'>,
     state: Subscription | undefined,
   ): Promise<Sealed> {
-    const isSigned = wanted.config.signature.profile !== 'none';
-    const needsSecret = isSigned && (secret !== undefined || state?.sealedSecret === undefined);
+    const algorithm = keyAlgorithmOf(wanted.config.signature);
+    if (algorithm !== undefined) await ports.ensureSigningKey(tenant, algorithm, caller);
+    const needsSecret =
+      usesSecret(wanted.config.signature) && (secret !== undefined || state?.sealedSecret === undefined);
     const sealedSecret = needsSecret ? await ports.seal(tenant, id, secret) : undefined;
     const set = credential?.kind === 'set' ? credential.credential : undefined;
     const sealedCredential = set && (await ports.sealCredential(tenant, id, set));

@@ -1,6 +1,7 @@
 import { makeApiKeyId, type ApiKeyId, type TenantId } from '#core/ids';
-import type { ApiKey, ApiKeyScope } from '#core/registry/api-key';
+import type { ApiKey, ApiKeyTerms } from '#core/registry/api-key';
 import type { Tenant, TenantPolicy } from '#core/registry/tenant';
+import type { Caller } from '#platform/authenticate';
 import { apiKeyAggregate, tenantAggregate, type RegistryState } from './aggregates.ts';
 import type { ExecuteCommand } from './execute-command.ts';
 
@@ -20,12 +21,17 @@ export type ApiKeyCreated =
   /** `text` is the key itself: shown once, kept nowhere. */
   | { readonly kind: 'created'; readonly apiKey: ApiKey; readonly text: string }
   | { readonly kind: 'tenant_unknown' }
+  /** It would be over before it was made. */
+  | { readonly kind: 'expired' }
   | { readonly kind: 'conflict' };
 
 export type ApiKeyRevoked =
   | { readonly kind: 'revoked'; readonly apiKey: ApiKey }
   | { readonly kind: 'not_found' }
   | { readonly kind: 'conflict' };
+
+/** `phk_` and six of the 43 characters: 36 of 256 bits. */
+const SHOWN_PREFIX_LENGTH = 10;
 
 /** Puts tenants, creates and revokes their API keys: what the operator does. */
 export function makeWriteTenants(ports: WriteTenantPorts) {
@@ -35,9 +41,9 @@ export function makeWriteTenants(ports: WriteTenantPorts) {
   async function putTenant(
     id: TenantId,
     { name, policy }: { readonly name?: string | undefined; readonly policy?: TenantPolicy | undefined },
-    by: string,
+    caller: Caller,
   ): Promise<TenantPut> {
-    const executed = await ports.execute(tenantAggregate(ports.state, id), by, (state) => ({
+    const executed = await ports.execute(tenantAggregate(ports.state, id), caller, (state) => ({
       kind: 'PutTenant',
       id,
       name: name ?? state?.name ?? id,
@@ -49,24 +55,25 @@ export function makeWriteTenants(ports: WriteTenantPorts) {
 
   async function createApiKey(
     tenant: TenantId,
-    wanted: { readonly name?: string | undefined; readonly scopes: readonly ApiKeyScope[] },
-    by: string,
+    wanted: Partial<Omit<ApiKeyTerms, 'prefix'>> & Pick<ApiKeyTerms, 'scopes'>,
+    caller: Caller,
   ): Promise<ApiKeyCreated> {
+    if (wanted.expiresAtMs !== undefined && wanted.expiresAtMs <= ports.now()) return { kind: 'expired' };
     await ports.catchUp();
     if (ports.state.tenant(tenant) === undefined) return { kind: 'tenant_unknown' };
     const id = makeApiKeyId(ports.now(), ports.randomBytes(10));
     const text = `phk_${Buffer.from(ports.randomBytes(32)).toString('base64url')}`;
     const hash = ports.sha256Hex(text);
-    const { name = id, scopes } = wanted;
-    const command = { kind: 'CreateApiKey', id, tenant, hash, name, scopes } as const;
-    const executed = await ports.execute(apiKeyAggregate(ports.state, tenant, id), by, () => command);
+    const terms: ApiKeyTerms = { name: id, ...wanted, prefix: text.slice(0, SHOWN_PREFIX_LENGTH) };
+    const command = { kind: 'CreateApiKey', id, tenant, hash, ...terms } as const;
+    const executed = await ports.execute(apiKeyAggregate(ports.state, tenant, id), caller, () => command);
     if (executed.kind !== 'done' || executed.after === undefined) return { kind: 'conflict' };
     return { kind: 'created', apiKey: executed.after, text };
   }
 
-  async function revokeApiKey(tenant: TenantId, id: ApiKeyId, by: string): Promise<ApiKeyRevoked> {
+  async function revokeApiKey(tenant: TenantId, id: ApiKeyId, caller: Caller): Promise<ApiKeyRevoked> {
     const aggregate = apiKeyAggregate(ports.state, tenant, id);
-    const executed = await ports.execute(aggregate, by, () => ({ kind: 'RevokeApiKey' }));
+    const executed = await ports.execute(aggregate, caller, () => ({ kind: 'RevokeApiKey' }));
     if (executed.kind === 'conflict') return { kind: 'conflict' };
     if (executed.kind === 'refused' || executed.before === undefined) return { kind: 'not_found' };
     return { kind: 'revoked', apiKey: executed.before };

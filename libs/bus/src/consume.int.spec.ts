@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
-import { consumeBatches, consumeEach } from './consume.ts';
+import { consumeAtOnce, consumeBatches, consumeEach } from './consume.ts';
 import { makeSlots } from './slots.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -214,6 +214,44 @@ describe('consumeEach', () => {
     await publishMany(1);
     await eventually(() => seen.length === 1);
     await consuming.stop();
+  });
+});
+
+describe('consumeAtOnce', () => {
+  test('hands out no more than may wait, and another one for each that goes on', async () => {
+    await publishMany(20);
+    const waiting: { goOn: () => void; end: () => void }[] = [];
+    const consuming = consumeAtOnce(bus, { ...road(), prefetch: 4 }, async (message, goOn) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      waiting.push({ goOn, end: resolve });
+      await promise;
+      message.ack();
+    });
+    await eventually(() => waiting.length === 4);
+    for (const { goOn } of waiting) goOn();
+    await eventually(() => waiting.length === 8);
+    expect(await unackedCount()).toBe(8);
+    for (let ended = 0; ended < 20; ended++) (await eventually(() => waiting[ended])).end();
+    await eventually(async () => (await storedCount()) === 0);
+    expect(waiting).toHaveLength(20);
+    await consuming.stop();
+  });
+
+  test('gives back what arrives after its end began, and waits for what it has begun', async () => {
+    await publishMany(10);
+    let begun = 0;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const consuming = consumeAtOnce(bus, { ...road(), prefetch: 3 }, async (message) => {
+      begun++;
+      await promise;
+      message.ack();
+    });
+    await eventually(() => begun === 3);
+    const stopped = consuming.stop();
+    resolve();
+    await stopped;
+    expect(await storedCount()).toBe(7);
+    await drainTheRoad();
   });
 });
 

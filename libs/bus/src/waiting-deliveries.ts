@@ -22,11 +22,7 @@ export interface WaitingDeliveries {
   close(): void;
 }
 
-export function makeWaitingDeliveries({
-  nc,
-  jsm,
-  topology,
-}: Pick<Bus, 'nc' | 'jsm' | 'topology'>): WaitingDeliveries {
+export function makeWaitingDeliveries({ nc, jsm, topology }: Pick<Bus, 'nc' | 'jsm' | 'topology'>): WaitingDeliveries {
   const { streams } = topology;
   const asker = makeAsker(nc);
 
@@ -39,7 +35,7 @@ export function makeWaitingDeliveries({
   }
 
   async function firstOf(stream: string, filter: string, except: string | undefined): Promise<Uint8Array | undefined> {
-    for (let seq = 1; ; ) {
+    for (let seq = 1; ;) {
       const query = { seq, next_by_subj: filter };
       const first = await orUnavailable(jsm.streams.getMessage(stream, query), `the beginning of ${filter}`);
       if (first === null) return undefined;

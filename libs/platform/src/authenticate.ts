@@ -6,9 +6,16 @@ import { ProblemError, unavailable } from './problem.ts';
 import { makeTokenGuesses, type TokenGuesses } from './token-guesses.ts';
 import type { Clock } from './tokens.ts';
 
+/** Who commands, and from where: what the record of a command says. */
+export interface Caller {
+  /** `admin`, the id of an API key, or the part of Posthaste that does it by itself. */
+  readonly by: string;
+  /** Address of the client. Absent: nobody asked over HTTP. */
+  readonly from?: string;
+}
+
 /** Who asks, and for which tenant. */
-export interface Principal {
-  /** `admin`, or the id of the API key: what the registry's events record as `by`. */
+export interface Principal extends Caller {
   readonly by: 'admin' | ApiKeyId;
   readonly isAdmin: boolean;
   /** The key's tenant, or the one that an admin named in `Posthaste-Tenant`; undefined when an admin named none. */
@@ -56,7 +63,7 @@ export function makeAuthenticate(ports: AuthenticationPorts): Authenticate {
     const key = API_KEY.test(token) ? await findKey(ports, token) : undefined;
     if (key === undefined) {
       refuseGuessing(guesses, address);
-      if (constantTimeEqual(token, ports.adminToken)) return adminPrincipal(named, ports);
+      if (constantTimeEqual(token, ports.adminToken)) return { ...(await adminPrincipal(named, ports)), ...fromOf(address) };
       guesses.failed(address);
       throw unauthorized('invalid-credential', `This key or token is not known. ${HOW_TO_AUTHENTICATE}`);
     }
@@ -65,7 +72,7 @@ export function makeAuthenticate(ports: AuthenticationPorts): Authenticate {
     const waitMs = key.requestsPerMinute === undefined ? 0 : rates.take(key.id, key.requestsPerMinute);
     if (waitMs > 0) throw overRate(key.id, key.requestsPerMinute, waitMs);
     ports.onKeyUsed?.(key, address);
-    return { by: key.id, isAdmin: false, tenant: key.tenant, scopes: key.scopes };
+    return { by: key.id, ...fromOf(address), isAdmin: false, tenant: key.tenant, scopes: key.scopes };
   };
 }
 
@@ -108,6 +115,11 @@ export function requireScope(principal: Principal, ...anyOf: readonly ApiKeyScop
   return principal.tenant;
 }
 
+/** Of a principal what is recorded. */
+export function callerOf({ by, from }: Caller): Caller {
+  return { by, ...(from === undefined ? {} : { from }) };
+}
+
 /** @throws ProblemError 403 for everybody but the operator */
 export function requireAdmin(principal: Principal): void {
   if (!principal.isAdmin) throw forbidden('admin-required', 'Only the admin token may do this; API keys may not.');
@@ -136,6 +148,11 @@ function expired(id: ApiKeyId, expiresAtMs: number): ProblemError {
 }
 
 const HOW_TO_AUTHENTICATE = 'Send "Authorization: Bearer <API key>" with a key of a tenant (phk_…) or the admin token.';
+
+/** Where nobody knows the address, as in tests without a socket, none is recorded. */
+function fromOf(address: string): Pick<Caller, 'from'> {
+  return address === '' ? {} : { from: address };
+}
 
 function bearerToken(header: string | readonly string[] | undefined): string | undefined {
   return typeof header === 'string' ? BEARER.exec(header)?.[1] : undefined;

@@ -3,11 +3,12 @@ import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Registry as MetricsRegistry } from 'prom-client';
 import type { HealthChecks } from './health.ts';
 import { nestLogger, type Logger } from './logger.ts';
 import { PlatformModule } from './platform.module.ts';
-import { ProblemFilter, sendProblem } from './problem.filter.ts';
-import { HEALTH_CHECKS, type Clock } from './tokens.ts';
+import { countRefusals, ProblemFilter, sendProblem } from './problem.filter.ts';
+import { HEALTH_CHECKS, METRICS, type Clock } from './tokens.ts';
 
 export interface ServiceOptions {
   readonly name: string;
@@ -60,7 +61,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     bodyParser: false,
     abortOnError: false,
   });
-  app.useGlobalFilters(new ProblemFilter(logger));
+  app.useGlobalFilters(new ProblemFilter(logger, countRefusals(app.get<MetricsRegistry>(METRICS))));
   try {
     await app.listen(config.POSTHASTE_HTTP_PORT, config.POSTHASTE_HTTP_HOST);
   } catch (error) {

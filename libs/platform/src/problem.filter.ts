@@ -1,5 +1,6 @@
 import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Counter, type Registry as MetricsRegistry } from 'prom-client';
 import type { Logger } from './logger.ts';
 import { problemDocument, ProblemError, type Problem } from './problem.ts';
 
@@ -7,9 +8,11 @@ import { problemDocument, ProblemError, type Problem } from './problem.ts';
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   readonly #logger: Logger;
+  readonly #onRefused: (code: string) => void;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, onRefused: (code: string) => void) {
     this.#logger = logger;
+    this.#onRefused = onRefused;
   }
 
   catch(error: unknown, host: ArgumentsHost): void {
@@ -19,8 +22,30 @@ export class ProblemFilter implements ExceptionFilter {
     if (problem.status === 500) {
       this.#logger.error({ err: error, method: request.method, path: pathOf(request) }, 'request failed');
     }
+    if (problem.status === 401 || problem.status === 403) this.#refused(problem, request);
+    // Not logged: whoever goes on after that would write the log.
+    if (problem.code === 'too-many-guesses') this.#onRefused(problem.code);
     sendProblem(reply, problem);
   }
+
+  /** Never the credential, and no query either: it may hold one. */
+  #refused({ code, status, detail }: Problem, request: FastifyRequest): void {
+    this.#onRefused(code);
+    this.#logger.info({ code, status, detail, from: request.ip, method: request.method, path: pathOf(request) }, 'refused');
+  }
+}
+
+/** Requests that were refused for who sent them, by the code of the problem. */
+export function countRefusals(metrics: MetricsRegistry): (code: string) => void {
+  const counter = new Counter({
+    name: 'posthaste_http_refused_total',
+    help: 'Requests refused for their credential, or for what it may do, by the code of the problem.',
+    labelNames: ['code'],
+    registers: [metrics],
+  });
+  return (code) => {
+    counter.inc({ code });
+  };
 }
 
 export function sendProblem(reply: FastifyReply, problem: Problem): void {

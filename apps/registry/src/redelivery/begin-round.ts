@@ -7,6 +7,7 @@ import { deliveryIdInput, makeDeliveryId, type DeliveryId, type SubscriptionId, 
 import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription, SubscriptionState } from '#core/registry/subscription';
 
+import type { Caller } from '#platform/authenticate';
 /** A delivery that is over. */
 export interface EndedDelivery {
   readonly id: DeliveryId;
@@ -39,7 +40,7 @@ export type RoundBegun =
 
 export type BeginRound = (
   delivery: EndedDelivery,
-  asked: { readonly atMs: number; readonly by: string },
+  asked: { readonly atMs: number } & Caller,
 ) => Promise<RoundBegun>;
 
 /**
@@ -50,7 +51,7 @@ export type BeginRound = (
  * carry an id of the round, so a second click is recognised and harmless.
  */
 export function makeBeginRound(ports: BeginRoundPorts): BeginRound {
-  return async ({ id, tenant, subscription: subscriptionId, eventSeq, acceptedAtMs, lastAttempt }, { atMs, by }) => {
+  return async ({ id, tenant, subscription: subscriptionId, eventSeq, acceptedAtMs, lastAttempt }, { atMs, by, from }) => {
     const subscription = await ports.findSubscription(tenant, subscriptionId);
     if (subscription === undefined) return { kind: 'subscription_deleted', subscription: subscriptionId };
     if (deliveryFateOf(subscription) === 'end') {
@@ -70,7 +71,7 @@ export function makeBeginRound(ports: BeginRoundPorts): BeginRound {
     };
     // An event that was published twice has the same delivery ids: a round belongs to one acceptance.
     await ports.publishTask(task, `${id}-${eventSeq}:r${attempt}`);
-    await ports.publishFact({ ...round, kind: 'redelivered', atMs, by }, `r:${id}-${eventSeq}:${attempt}`);
+    await ports.publishFact({ ...round, kind: 'redelivered', atMs, by, ...(from === undefined ? {} : { from }) }, `r:${id}-${eventSeq}:${attempt}`);
     return { kind: 'accepted', attempt };
   };
 

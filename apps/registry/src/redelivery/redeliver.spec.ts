@@ -52,7 +52,7 @@ function setUp(change: Partial<Ports> = {}) {
     ...change,
   };
   const redeliver = makeRedeliver({ ...ports, beginRound: makeBeginRound(ports), now: () => nowMs });
-  return { published, redeliver: () => redeliver(tenant, id, 'admin') };
+  return { published, redeliver: () => redeliver(tenant, id, { by: 'admin', from: '192.0.2.1' }) };
 }
 
 describe('redelivering', () => {
@@ -86,6 +86,7 @@ describe('redelivering', () => {
           attempt: 3,
           atMs: nowMs,
           by: 'admin',
+          from: '192.0.2.1',
         },
       },
     ]);

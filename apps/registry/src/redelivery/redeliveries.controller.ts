@@ -11,7 +11,7 @@ import {
 } from '#contracts/http/redelivery-body';
 import { parseBody, parseQuery } from '#contracts/http/violations';
 import { isRedeliveryId, type RedeliveryId } from '#core/ids';
-import { requireScope } from '#platform/authenticate';
+import { callerOf, requireScope } from '#platform/authenticate';
 import { ProblemError } from '#platform/problem';
 import { bodyOrRefuse, conflict, invalidBody, notFound, queryOrRefuse } from '../problems.ts';
 import { readOptionalJson } from '../read-json.ts';
@@ -37,7 +37,7 @@ export class RedeliveriesController {
     const principal = await this.#ports.authenticate(request.headers, request.ip);
     const tenant = requireScope(principal, 'manage');
     const wanted = bodyOrRefuse(parseBody(redeliveryBody, readOptionalJson(request.body)));
-    const result = await this.#ports.redeliveries.request(tenant, wanted, principal.by);
+    const result = await this.#ports.redeliveries.request(tenant, wanted, callerOf(principal));
     if (result.kind === 'requested') {
       reply.header('location', `/v1/redeliveries/${result.job.id}`);
       return redeliveryToResource(result.job);
@@ -69,7 +69,7 @@ export class RedeliveriesController {
   async cancel(@Req() request: FastifyRequest, @Param('id') id: string): Promise<RedeliveryResource> {
     const principal = await this.#ports.authenticate(request.headers, request.ip);
     const tenant = requireScope(principal, 'manage');
-    const result = await this.#ports.redeliveries.cancel(tenant, existing(id), principal.by);
+    const result = await this.#ports.redeliveries.cancel(tenant, existing(id), callerOf(principal));
     switch (result.kind) {
       case 'cancelled':
         return redeliveryToResource(result.job);

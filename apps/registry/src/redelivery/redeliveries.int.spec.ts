@@ -86,7 +86,7 @@ function project(): void {
 
 async function aSubscription(tenant: TenantId): Promise<SubscriptionId> {
   const id = makeSubscriptionId(Date.now(), randomBytes(10));
-  await execute(bus, snapshot)(subscriptionAggregate(snapshot, tenant, id), 'test', () => ({
+  await execute(bus, snapshot)(subscriptionAggregate(snapshot, tenant, id), { by: 'test' }, () => ({
     kind: 'CreateSubscription' as const,
     id,
     tenant,
@@ -199,7 +199,7 @@ describe('a worker', () => {
     const selection: RedeliverySelection = { states: ['dead'], untilMs: nowMs, ...given };
     const id = makeRedeliveryId(nowMs, randomBytes(10));
     const count = await countRedeliverable(db, { tenant, selection, unchangedSinceMs: nowMs });
-    const executed = await execute(bus, snapshot)(redeliveryAggregate(snapshot, tenant, id), 'key_1', () => ({
+    const executed = await execute(bus, snapshot)(redeliveryAggregate(snapshot, tenant, id), { by: 'key_1' }, () => ({
       kind: 'RequestRedelivery' as const,
       id,
       tenant,
@@ -265,7 +265,7 @@ describe('a worker', () => {
     await jsm.streams.purge(topology.streams.EVENTS);
     const dead = await someEnded(4, { tenant, subscription: there });
     await someEnded(2, { tenant, subscription: deleted });
-    await execute(bus, snapshot)(subscriptionAggregate(snapshot, tenant, deleted), 'test', () => ({
+    await execute(bus, snapshot)(subscriptionAggregate(snapshot, tenant, deleted), { by: 'test' }, () => ({
       kind: 'DeleteSubscription' as const,
     }));
     await (
@@ -291,7 +291,7 @@ describe('a worker', () => {
     start();
     const job = await request({ requestsPerMinute: 6_000 });
     await eventually(async () => (await taskCount()) >= 50);
-    await execute(bus, snapshot)(redeliveryAggregate(snapshot, tenant, job.id), 'admin', () => ({
+    await execute(bus, snapshot)(redeliveryAggregate(snapshot, tenant, job.id), { by: 'admin' }, () => ({
       kind: 'CancelRedelivery' as const,
     }));
     const atCancel = await taskCount();

@@ -2,6 +2,7 @@ import type { RedeliveriesQuery, RedeliveryBody } from '#contracts/http/redelive
 import type { Violation } from '#contracts/http/violations';
 import { makeRedeliveryId, type RedeliveryId, type SubscriptionId, type TenantId } from '#core/ids';
 import type { Redelivery, RedeliverySelection } from '#core/registry/redelivery';
+import type { Caller } from '#platform/authenticate';
 import type { ExecuteCommand } from '../execute-command.ts';
 import { redeliveryAggregate, type RedeliveryFold } from './redelivery-aggregate.ts';
 import type { RedeliverySet } from './run-redelivery.ts';
@@ -47,7 +48,7 @@ const DEFAULT_LIMIT = 50;
 export function makeRedeliveries(ports: RequestRedeliveryPorts) {
   return { request, cancel, find, list };
 
-  async function request(tenant: TenantId, wanted: RedeliveryBody, by: string): Promise<RedeliveryRequest> {
+  async function request(tenant: TenantId, wanted: RedeliveryBody, caller: Caller): Promise<RedeliveryRequest> {
     const nowMs = ports.now();
     const { subscription, dryRun, requestsPerMinute, note } = wanted;
     const selection = selectionOf(wanted, nowMs);
@@ -63,7 +64,7 @@ export function makeRedeliveries(ports: RequestRedeliveryPorts) {
     if (dryRun) return { kind: 'counted', selection, count };
 
     const id = makeRedeliveryId(nowMs, ports.randomBytes(10));
-    const executed = await ports.execute(redeliveryAggregate(ports.state, tenant, id), by, () => ({
+    const executed = await ports.execute(redeliveryAggregate(ports.state, tenant, id), caller, () => ({
       kind: 'RequestRedelivery' as const,
       id,
       tenant,
@@ -77,9 +78,9 @@ export function makeRedeliveries(ports: RequestRedeliveryPorts) {
   }
 
   /** A job that is cancelled already stays so. */
-  async function cancel(tenant: TenantId, id: RedeliveryId, by: string): Promise<RedeliveryCancelled> {
+  async function cancel(tenant: TenantId, id: RedeliveryId, caller: Caller): Promise<RedeliveryCancelled> {
     const aggregate = redeliveryAggregate(ports.state, tenant, id);
-    const executed = await ports.execute(aggregate, by, () => ({ kind: 'CancelRedelivery' }));
+    const executed = await ports.execute(aggregate, caller, () => ({ kind: 'CancelRedelivery' }));
     if (executed.kind === 'conflict') return { kind: 'conflict' };
     if (executed.kind === 'done' && executed.after !== undefined) return { kind: 'cancelled', job: executed.after };
     if (executed.kind === 'refused' && executed.refusal.code === 'conflict') {

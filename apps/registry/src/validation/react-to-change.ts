@@ -8,12 +8,6 @@ export const VALIDATION_ACTOR = 'validation';
 
 export interface ReactPorts {
   requestValidation: RequestValidation;
-  /** Tells the tenant, by an event of its own; the same number again is the same event. */
-  announceExpiry(
-    subscription: Subscription,
-    event: Extract<SubscriptionEvent, { kind: 'SubscriptionExpired' }>,
-    recordSeq: number,
-  ): Promise<void>;
   /** The state that holds the record at least. */
   findSubscription(tenant: TenantId, id: SubscriptionId, recordSeq: number): Promise<Subscription | undefined>;
 }
@@ -26,7 +20,7 @@ export interface ChangeRecord {
 }
 
 /**
- * What follows from a change of a subscription: its sink is asked for consent, or its tenant is told that it expired.
+ * What follows from a change of a subscription: its sink is asked for consent.
  * At least once for every record, whatever process dies.
  */
 export function makeReactToChange(ports: ReactPorts) {
@@ -34,33 +28,21 @@ export function makeReactToChange(ports: ReactPorts) {
     if (record.aggregate !== 'subscription') return;
     const tenant = record.tenant as TenantId;
     const id = record.id as SubscriptionId;
-    switch (record.event.kind) {
-      case 'SubscriptionCreated':
-      case 'SubscriptionReplaced':
-      case 'SubscriptionResumed': {
-        const subscription = await ports.findSubscription(tenant, id, seq);
-        if (subscription === undefined || !needsAsking(subscription, isRepeated)) return;
-        const requested = await ports.requestValidation(tenant, id, VALIDATION_ACTOR, (now) =>
-          needsAsking(now, isRepeated),
-        );
-        if (requested.kind === 'conflict') throw new Error(`others went on changing ${id}`);
-        return;
-      }
-      case 'SubscriptionExpired': {
-        const subscription = await ports.findSubscription(tenant, id, seq);
-        if (subscription !== undefined) await ports.announceExpiry(subscription, record.event, seq);
-        return;
-      }
-      case 'SubscriptionDeleted':
-      case 'SubscriptionPaused':
-      case 'SubscriptionDisabled':
-      case 'SubscriptionRetired':
-      case 'ValidationRequested':
-      case 'ValidationRecorded':
-        return;
-    }
+    if (!MAY_NEED_ASKING.has(record.event.kind)) return;
+    const subscription = await ports.findSubscription(tenant, id, seq);
+    if (subscription === undefined || !needsAsking(subscription, isRepeated)) return;
+    const requested = await ports.requestValidation(tenant, id, { by: VALIDATION_ACTOR }, (now) =>
+      needsAsking(now, isRepeated),
+    );
+    if (requested.kind === 'conflict') throw new Error(`others went on changing ${id}`);
   };
 }
+
+const MAY_NEED_ASKING: ReadonlySet<SubscriptionEvent['kind']> = new Set([
+  'SubscriptionCreated',
+  'SubscriptionReplaced',
+  'SubscriptionResumed',
+]);
 
 /** To be asked, and nobody has; or somebody has recorded it and may have died before sending the message. */
 function needsAsking({ validation }: Subscription, isRepeated: boolean): boolean {

@@ -41,7 +41,7 @@ export function makeRecordTold(ports: RecordToldPorts) {
     commandFor: (subscription: Subscription) => SubscriptionCommand | undefined,
   ): Promise<Recorded> {
     const decided = { isStale: false };
-    const executed = await ports.execute(subscriptionAggregate(ports.state, tenant, id), VALIDATION_ACTOR, (state) => {
+    const executed = await ports.execute(subscriptionAggregate(ports.state, tenant, id), { by: VALIDATION_ACTOR }, (state) => {
       const command = state?.validation.codeHash === codeHash ? commandFor(state) : undefined;
       decided.isStale = command === undefined;
       return command;

@@ -2,6 +2,7 @@ import type { ValidationAsk, ValidationDeadline } from '#contracts/bus/validatio
 import type { SubscriptionId, TenantId } from '#core/ids';
 import type { Refusal } from '#core/registry/decider';
 import type { Subscription, SubscriptionCommand } from '#core/registry/subscription';
+import type { Caller } from '#platform/authenticate';
 import { subscriptionAggregate, type RegistryState } from '../aggregates.ts';
 import type { ExecuteCommand } from '../execute-command.ts';
 
@@ -31,7 +32,7 @@ export type IsDue = (subscription: Subscription) => boolean;
 export type RequestValidation = (
   tenant: TenantId,
   id: SubscriptionId,
-  by: string,
+  caller: Caller,
   isDue?: IsDue,
 ) => Promise<ValidationRequest>;
 
@@ -40,13 +41,13 @@ export type RequestValidation = (
  * request whose code nobody has: the caller repeats, with a new code that replaces the lost one.
  */
 export function makeRequestValidation(ports: RequestValidationPorts): RequestValidation {
-  return async (tenant, id, by, isDue = () => true) => {
+  return async (tenant, id, caller, isDue = () => true) => {
     const code = ports.newCode();
     const codeHash = ports.sha256Hex(code);
     const deadline: ValidationDeadline = { kind: 'deadline', tenant, subscription: id, codeHash };
     const executed = await ports.execute(
       subscriptionAggregate(ports.state, tenant, id),
-      by,
+      caller,
       (state): SubscriptionCommand | undefined =>
         state === undefined || isDue(state) ? requestFor(state, codeHash) : undefined,
     );

@@ -2,15 +2,11 @@ import type { Bus } from '#bus/connection';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import { scheduleMessage } from '#bus/schedule-message';
 import { encodeValidation } from '#contracts/bus/validation';
-import { attributeOf } from '#core/event/cloud-event';
-import { toNatsMessage } from '#core/event/nats-binding';
 import { CALLBACK_CODE_BYTES } from '#core/handshake/callback-code';
-import { eventKeyInput } from '#core/ids';
 import { policyOf, unsupportedRateOf } from '#core/registry/tenant';
-import { randomBytes, sha256Hex, shortHash } from '#platform/digest';
+import { randomBytes, sha256Hex } from '#platform/digest';
 import type { Clock } from '#platform/tokens';
 import type { ExecuteCommand } from '../execute-command.ts';
-import { expiryEvent } from './expiry-event.ts';
 import type { ReactPorts } from './react-to-change.ts';
 import type { RecordToldPorts } from './record-told.ts';
 import type { RequestValidation, RequestValidationPorts } from './request-validation.ts';
@@ -45,19 +41,9 @@ export function makeRequestPorts({ bus, snapshot, execute, clock }: ValidationPa
   };
 }
 
-export function makeReactPorts({ bus, snapshot }: ValidationParts, requestValidation: RequestValidation): ReactPorts {
-  const { publisher, topology } = bus;
+export function makeReactPorts({ snapshot }: ValidationParts, requestValidation: RequestValidation): ReactPorts {
   return {
     requestValidation,
-    async announceExpiry(subscription, expired, recordSeq) {
-      const event = expiryEvent(subscription, expired, recordSeq);
-      const name = (attribute: string): string => attributeOf(event, attribute) ?? '';
-      const { headers, payload } = toNatsMessage(event);
-      await publisher.publish(topology.eventSubject(subscription.tenant, name('type')), payload, {
-        msgId: shortHash(eventKeyInput(subscription.tenant, name('source'), name('id'))),
-        headers,
-      });
-    },
     async findSubscription(tenant, id, recordSeq) {
       if (snapshot.position() < recordSeq) await snapshot.catchUp();
       return snapshot.subscription(tenant, id);

@@ -2,7 +2,7 @@ import { Controller, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { subscriptionToResource, type SubscriptionResource } from '#contracts/http/subscription-resource';
 import { isSubscriptionId } from '#core/ids';
-import { requireScope } from '#platform/authenticate';
+import { callerOf, requireScope } from '#platform/authenticate';
 import { ProblemError } from '#platform/problem';
 import { conflict, notFound } from '../problems.ts';
 import { REGISTRY_PORTS, type RegistryPorts } from '../registry.ports.ts';
@@ -20,10 +20,10 @@ export class VerifyController {
   @Post()
   @HttpCode(202)
   async verify(@Req() request: FastifyRequest, @Param('id') id: string): Promise<SubscriptionResource> {
-    const principal = await this.#ports.authenticate(request.headers);
+    const principal = await this.#ports.authenticate(request.headers, request.ip);
     const tenant = requireScope(principal, 'manage');
     if (!isSubscriptionId(id)) throw notFound('subscription', id);
-    const verified = await this.#ports.verifySubscription(tenant, id, principal.by);
+    const verified = await this.#ports.verifySubscription(tenant, id, callerOf(principal));
     switch (verified.kind) {
       case 'requested':
         return subscriptionToResource(verified.subscription);
