@@ -8,7 +8,12 @@ import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { SignRequest } from '#contracts/bus/sign';
 import { aSpec, aSubscription } from '#testkit/a-subscription';
 import { SignatureRefused } from './sign-client.ts';
-import { makeAttemptDelivery, type AttemptPorts, type CompletedAttempt } from './attempt-delivery.ts';
+import {
+  makeAttemptDelivery,
+  type AttemptPorts,
+  type CompletedAttempt,
+  type HeldDelivery,
+} from './attempt-delivery.ts';
 
 const acme = 'acme' as TenantId;
 const ACCEPTED_AT = 1_000_000;
@@ -58,7 +63,7 @@ function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs
   const reported: string[] = [];
   const posted: { url: string; headers: Map<string, string>; body: string }[] = [];
   const published: { server: string; subject: string; headers: Map<string, string>; payload: string }[] = [];
-  const attemptDelivery = makeAttemptDelivery(
+  const attempts = makeAttemptDelivery(
     {
       findSubscription: () => Promise.resolve(subscription()),
       readEvent: () => Promise.resolve(undefined),
@@ -82,16 +87,22 @@ function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs
         reported.push(reason);
       },
       random: () => 0.5,
+      batchIdOf: (members) => `batch of ${members.join(' ')}`,
+      deadLetterIdOf: (delivery) => `${delivery}_dead` as DeliveryId,
       ...ports,
     },
     { userAgent: 'Posthaste/test', origin: 'posthaste.example' },
   );
-  const completed = async (one: DeliveryTask): Promise<CompletedAttempt> => {
-    const result = await attemptDelivery(one);
+  const tryDelivery = async (one: DeliveryTask): Promise<CompletedAttempt | HeldDelivery> => {
+    const prepared = await attempts.prepare(one);
+    return 'target' in prepared ? attempts.send(prepared) : prepared;
+  };
+  const attemptDelivery = async (one: DeliveryTask): Promise<CompletedAttempt> => {
+    const result = await tryDelivery(one);
     if ('held' in result) throw new Error(`held until ${result.untilMs}`);
     return result;
   };
-  return { posted, reported, published, attemptDelivery: completed, tryDelivery: attemptDelivery };
+  return { posted, reported, published, attemptDelivery, tryDelivery, attempts };
 }
 
 describe('one attempt', () => {
@@ -260,32 +271,6 @@ describe('the state of the subscription', () => {
     findSubscription: () => Promise.resolve({ ...subscription(), state, stateReason }),
   });
 
-  test.each(['paused', 'pending'] as const)('it waits while that is %s, and uses up no attempt', async (state) => {
-    const { posted, tryDelivery } = attempt(inState(state));
-    const deadlineAtMs = ACCEPTED_AT + 24 * HOUR_MS;
-    const first = await tryDelivery(task);
-    expect(first).toEqual({ held: { ...task, deadlineAtMs, holds: 1 }, untilMs: ACCEPTED_AT + 5_000 });
-    const again = await tryDelivery('held' in first ? first.held : task);
-    expect(again).toEqual({ held: { ...task, deadlineAtMs, holds: 2 }, untilMs: ACCEPTED_AT + 10_000 });
-    expect(posted).toEqual([]);
-  });
-
-  test('it is sent with its first attempt once it may, and forgets that it waited', async () => {
-    const { posted, attemptDelivery } = attempt({ exchange: { kind: 'response', status: 500 } });
-    const { fact, nextTask } = await attemptDelivery({ ...task, holds: 7 });
-    expect([fact.attempt, posted.length]).toEqual([1, 1]);
-    expect(nextTask).not.toHaveProperty('holds');
-  });
-
-  test('it waits no longer than to its deadline', async () => {
-    const deadlineAtMs = ACCEPTED_AT + 1_000;
-    const { tryDelivery } = attempt(inState('paused'));
-    expect(await tryDelivery({ ...task, deadlineAtMs })).toMatchObject({ untilMs: deadlineAtMs + 1 });
-    const late = attempt({ ...inState('paused'), nowMs: deadlineAtMs + 1 });
-    const { fact } = await late.attemptDelivery({ ...task, deadlineAtMs, holds: 1 });
-    expect(fact.next).toEqual({ kind: 'dead', reason: 'deadline_passed' });
-  });
-
   test.each<[Subscription['state'], string]>([
     ['disabled', 'the sink fails'],
     ['retired', 'gone'],
@@ -315,5 +300,136 @@ describe('the state of the subscription', () => {
     });
     await attemptDelivery(task);
     expect(posted[0]?.headers.get('X-Team')).toBe('blue');
+  });
+});
+
+describe('what follows from an attempt', () => {
+  const attemptAnswered = (status: number, config: Partial<SubscriptionSpec['config']> = {}) =>
+    attempt({
+      exchange: { kind: 'response', status },
+      findSubscription: () => Promise.resolve(subscription(config)),
+    });
+
+  test('the next attempt knows for which instant it was made, and nothing of an earlier wait for its signature', async () => {
+    const { nextTask } = await attemptAnswered(500).attemptDelivery({ ...task, holds: 7 });
+    expect(nextTask).toMatchObject({ attempt: 2, dueAtMs: ACCEPTED_AT + 10_000 });
+    expect(nextTask).not.toHaveProperty('holds');
+  });
+
+  test('a 415 is followed at once by the other content mode, which stays, and once only', async () => {
+    const { posted, attemptDelivery } = attemptAnswered(415);
+    const { fact, nextTask } = await attemptDelivery(task);
+    expect(fact.next).toEqual({ kind: 'retry', atMs: ACCEPTED_AT });
+    expect(nextTask).toMatchObject({ attempt: 2, contentModeFallback: 'binary' });
+    const second = await attemptDelivery(nextTask ?? task);
+    expect(posted.map(({ headers }) => headers.get('ce-id'))).toEqual([undefined, 'e1']);
+    expect(second.fact.next).toEqual({ kind: 'dead', reason: 'rejected_by_sink' });
+  });
+
+  test('nothing is sent of an event whose expirytime has come', async () => {
+    const expired = { ...event, attributes: new Map([...event.attributes, ['expirytime', '1970-01-01T00:00:01Z']]) };
+    const { posted, attemptDelivery } = attempt();
+    const { fact } = await attemptDelivery({ ...task, event: { kind: 'inline', value: expired } });
+    expect(fact.next).toEqual({ kind: 'dead', reason: 'event_expired' });
+    expect(posted).toEqual([]);
+  });
+
+  test('the subscriber may say what a status means', async () => {
+    const retry = { ...DEFAULT_RETRY_POLICY, jitter: 0, outcomes: { 409: 'retry' } } as const;
+    expect((await attemptAnswered(409, { retry }).attemptDelivery(task)).fact.next.kind).toBe('retry');
+  });
+
+  test('it tells how long the sink wants to be left alone', async () => {
+    const exchange: Exchange = { kind: 'response', status: 429, retryAfter: '120' };
+    expect((await attempt({ exchange }).attemptDelivery(task)).exchange).toEqual({
+      outcome: 'throttled',
+      status: 429,
+      askedUntilMs: ACCEPTED_AT + 120_000,
+    });
+  });
+});
+
+describe('a dead letter sink', () => {
+  const deadLetterSink = 'https://dead.example/letters';
+  const dying = () =>
+    attempt({
+      exchange: { kind: 'response', status: 400 },
+      findSubscription: () => Promise.resolve({ ...subscription({ deadLetterSink }), state: 'active' }),
+    });
+
+  test('is a delivery of its own, with as much time as the first had', async () => {
+    const { deadLetterTask } = await dying().attemptDelivery({ ...task, deadlineAtMs: ACCEPTED_AT + 1, attempt: 3 });
+    expect(deadLetterTask).toMatchObject({
+      delivery: 'dlv_1_dead',
+      subscription: task.subscription,
+      eventSeq: task.eventSeq,
+      attempt: 1,
+      firstAttempt: 1,
+      deadlineAtMs: ACCEPTED_AT + 24 * HOUR_MS,
+      deadLetter: { reason: 'rejected_by_sink', attempts: 3, status: 400 },
+    });
+  });
+
+  test('gets the event with what became of it, and never a dead letter of its own', async () => {
+    const { posted, attemptDelivery } = dying();
+    const { deadLetterTask } = await attemptDelivery(task);
+    const second = await attemptDelivery(deadLetterTask ?? task);
+    expect(posted[1]?.url).toBe(deadLetterSink);
+    expect(posted[1]?.headers.get('webhook-id')).toBe('dlv_1_dead');
+    expect(JSON.parse(posted[1]?.body ?? '')).toEqual({
+      specversion: '1.0',
+      id: 'e1',
+      source: '/s',
+      type: 't',
+      deadletterreason: 'rejected_by_sink',
+      deadletterstatus: 400,
+      deadletterattempts: 1,
+      deadlettersubscription: 'sub_1',
+      data: { n: 1.1 },
+    });
+    expect(second.fact.next).toEqual({ kind: 'dead', reason: 'rejected_by_sink' });
+    expect(second).not.toHaveProperty('deadLetterTask');
+  });
+
+  test('is told of what ended without a request, too, though the subscription is disabled by then', async () => {
+    const { attemptDelivery } = attempt({
+      findSubscription: () => Promise.resolve({ ...subscription({ deadLetterSink }), state: 'disabled' }),
+    });
+    const { deadLetterTask } = await attemptDelivery({ ...task, attempt: 4 });
+    expect(deadLetterTask?.deadLetter).toEqual({ reason: 'subscription_disabled', attempts: 3 });
+  });
+});
+
+describe('a batch', () => {
+  const other: DeliveryTask = { ...task, delivery: 'dlv_2' as DeliveryId, attempt: 2 };
+  const sendBoth = async (exchange: Exchange) => {
+    const { posted, attempts } = attempt({ exchange });
+    const ready = await Promise.all([task, other].map((one) => attempts.prepare(one)));
+    const [first, second] = ready.flatMap((one) => ('target' in one ? [one] : []));
+    if (first === undefined || second === undefined) throw new Error('not ready');
+    return { posted, results: await attempts.sendBatch([first, second]) };
+  };
+
+  test('is one request with all events, each byte by byte, under an id of its members (JF-8)', async () => {
+    const { posted, results } = await sendBoth(ok);
+    expect(posted).toHaveLength(1);
+    expect(posted[0]?.headers.get('content-type')).toBe('application/cloudevents-batch+json; charset=UTF-8');
+    expect(posted[0]?.headers.get('webhook-id')).toBe('batch of dlv_1 dlv_2');
+    const member = '{"specversion":"1.0","id":"e1","source":"/s","type":"t","data":{"n":1.10}}';
+    expect(posted[0]?.body).toBe(`[${member},${member}]`);
+    expect(results).toMatchObject([{ fact: { delivery: 'dlv_1' } }, { fact: { delivery: 'dlv_2' } }]);
+  });
+
+  test('means for each member what it means for one: each goes on by its own schedule', async () => {
+    const { results } = await sendBoth({ kind: 'response', status: 500 });
+    expect(results).toMatchObject([
+      { fact: { request: { status: 500 }, next: { kind: 'retry', atMs: ACCEPTED_AT + 10_000 } } },
+      { fact: { request: { status: 500 }, next: { kind: 'retry', atMs: ACCEPTED_AT + 30_000 } } },
+    ]);
+  });
+
+  test('that is answered 415 is given up: there is no other mode for it', async () => {
+    const { results } = await sendBoth({ kind: 'response', status: 415 });
+    expect(results).toMatchObject([{ fact: { next: { kind: 'dead' } } }, { fact: { next: { kind: 'dead' } } }]);
   });
 });

@@ -1,15 +1,27 @@
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { classify } from '#core/delivery/classify';
+import { expiresAtOf } from '#core/delivery/event-expiry';
 import { holdUntilMs } from '#core/delivery/hold';
-import type { DeadReason, Exchange, NatsExchange } from '#core/delivery/outcome';
+import type { DeadReason, Exchange, NatsExchange, Outcome } from '#core/delivery/outcome';
+import { parseRetryAfter } from '#core/delivery/retry-after';
 import { deadlineOf, decideNext } from '#core/delivery/retry-schedule';
-import type { SubscriptionId, TenantId } from '#core/ids';
+import { secondTryCount, secondTryOf, type SecondTries } from '#core/delivery/second-try';
+import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription } from '#core/registry/subscription';
+import type { SendReport } from '#core/lane/lane-owner';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
+import { travelsInline } from '#contracts/bus/delivery-task-codec';
 import type { AttemptMade } from '#contracts/bus/facts';
+import { deadLetterEvent, deadLetterTarget } from './dead-letter-event.ts';
 import { SignatureRefused } from './sign-client.ts';
-import { makeSendNotification, type SendOptions, type SendPorts } from './send-notification.ts';
+import {
+  makeSendNotification,
+  type BeforeRequest,
+  type SendOptions,
+  type SendPorts,
+  type Sent,
+} from './send-notification.ts';
 
 /** What the use case needs from outside. */
 export interface AttemptPorts extends SendPorts {
@@ -19,102 +31,218 @@ export interface AttemptPorts extends SendPorts {
   readEvent(seq: number): Promise<CloudEvent | undefined>;
   /** Tells an operator why a delivery waits for its signature. */
   reportRefusal(refusal: SignatureRefused): void;
+  /** Id of the delivery that tells a dead letter sink of the end of another. */
+  deadLetterIdOf(delivery: DeliveryId): DeliveryId;
   random(): number;
 }
 
-/** An attempt that is over: the fact of it, and the task of the next one when there is to be one. */
+/** An attempt that is over: the fact of it, and what is to be stored before it. */
 export interface CompletedAttempt {
   readonly fact: AttemptMade;
+  /** The next attempt, when there is to be one. */
   readonly nextTask?: DeliveryTask;
+  /** The delivery to the dead letter sink, when this one ended without success and there is such a sink. */
+  readonly deadLetterTask?: DeliveryTask;
+  /** What the exchange says of the sink; absent without one. */
+  readonly exchange?: NonNullable<SendReport['exchange']>;
 }
 
-/**
- * A delivery that has to wait, because its subscription is paused or pending, or because the signer refuses for now: no
- * attempt was made, none is used up.
- */
+/** A delivery whose signature is refused for now: no attempt was made, none is used up. */
 export interface HeldDelivery {
   readonly held: DeliveryTask;
   readonly untilMs: number;
 }
 
-/**
- * Makes one attempt: finds what is to be sent, sends it once, says what follows. It writes nothing; {@link settle} does.
- *
- * Waiting is a look at the subscription every minute at most, through RETRIES, and no fact: the delivery goes on being
- * shown as it was. Lanes of their own for subscriptions that wait will replace this.
- */
-export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions) {
-  const send = makeSendNotification(ports, options);
+/** A delivery that may be attempted now, with everything that is needed for it. */
+export interface ReadyDelivery {
+  readonly task: DeliveryTask & { readonly deadlineAtMs: number };
+  readonly event: CloudEvent;
+  /** Where it goes; of a dead letter {@link deadLetterTarget}. */
+  readonly target: Subscription;
+}
 
-  return async function attemptDelivery(task: DeliveryTask): Promise<CompletedAttempt | HeldDelivery> {
+export interface AttemptDelivery {
+  /** Finds what is to be sent and whether it still may be. */
+  prepare(task: DeliveryTask): Promise<ReadyDelivery | CompletedAttempt>;
+  /** Sends it once and says what follows. */
+  send(ready: ReadyDelivery, before?: BeforeRequest): Promise<CompletedAttempt | HeldDelivery>;
+  /** Sends several in one request; its outcome is that of each. In the order of `batch`. */
+  sendBatch(
+    batch: readonly [ReadyDelivery, ...ReadyDelivery[]],
+    before?: BeforeRequest,
+  ): Promise<readonly (CompletedAttempt | HeldDelivery)[]>;
+  /** Ends a delivery without looking whether it might be sent. */
+  end(task: DeliveryTask, reason: DeadReason): Promise<CompletedAttempt>;
+}
+
+/** Makes one attempt, of one delivery or of a batch. It writes nothing; {@link import('./settle-attempt.ts')} does. */
+export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions): AttemptDelivery {
+  const notification = makeSendNotification(ports, options);
+
+  async function prepare(task: DeliveryTask): Promise<ReadyDelivery | CompletedAttempt> {
     const startedAtMs = ports.now();
-    const event = task.event.kind === 'inline' ? task.event.value : await ports.readEvent(task.eventSeq);
-    const names = namesOf(event);
-    if (event === undefined) return endWithoutRequest(task, names, startedAtMs, 'event_expired_from_store');
+    const original = await eventOf(task);
     const subscription = await ports.findSubscription(task.tenant, task.subscription);
-    if (subscription === undefined) return endWithoutRequest(task, names, startedAtMs, 'subscription_deleted');
-    const fate = deliveryFateOf(subscription);
-    if (fate === 'end') return endWithoutRequest(task, names, startedAtMs, 'subscription_disabled');
-    const deadlineAtMs = task.deadlineAtMs ?? deadlineOf(subscription.spec.config.retry, task.acceptedAtMs);
-    if (startedAtMs > deadlineAtMs) return endWithoutRequest(task, names, startedAtMs, 'deadline_passed');
-    if (fate === 'hold') return hold({ ...task, deadlineAtMs }, startedAtMs, deadlineAtMs);
-    try {
-      return await attempt({ ...task, deadlineAtMs }, event, subscription);
-    } catch (error) {
-      if (!(error instanceof SignatureRefused)) throw error;
-      if (error.isForGood) return endWithoutRequest(task, names, startedAtMs, 'unsignable');
-      ports.reportRefusal(error);
-      return hold({ ...task, deadlineAtMs }, startedAtMs, deadlineAtMs);
-    }
-  };
+    const over = (reason: DeadReason) =>
+      endWithoutRequest({ task, event: original, subscription }, startedAtMs, reason);
+    if (original === undefined) return over('event_expired_from_store');
+    if (subscription === undefined) return over('subscription_deleted');
+    const target = task.deadLetter === undefined ? subscription : deadLetterTarget(subscription);
+    if (target === undefined || deliveryFateOf(target) === 'end') return over('subscription_disabled');
+    const deadlineAtMs = task.deadlineAtMs ?? deadlineOf(target.spec.config.retry, task.acceptedAtMs);
+    if (startedAtMs > deadlineAtMs) return over('deadline_passed');
+    if (startedAtMs >= expiresAtMs(task, original)) return over('event_expired');
+    const event = task.deadLetter ? deadLetterEvent(original, task.deadLetter, task.subscription) : original;
+    return { task: { ...task, deadlineAtMs }, event, target };
+  }
 
-  async function attempt(
-    task: DeliveryTask & { readonly deadlineAtMs: number },
-    event: CloudEvent,
-    subscription: Subscription,
-  ): Promise<CompletedAttempt> {
-    const { exchange, sentAtMs } = await send(task, event, subscription);
-    const endedAtMs = ports.now();
-    const outcome = classify(exchange);
+  /** The dead letter of an event that has expired is news all the same. */
+  function expiresAtMs(task: DeliveryTask, event: CloudEvent): number {
+    return (task.deadLetter === undefined ? expiresAtOf(event) : undefined) ?? Infinity;
+  }
+
+  function eventOf({ event, eventSeq }: DeliveryTask): Promise<CloudEvent | undefined> | CloudEvent {
+    return event.kind === 'inline' ? event.value : ports.readEvent(eventSeq);
+  }
+
+  async function send(ready: ReadyDelivery, before?: BeforeRequest): Promise<CompletedAttempt | HeldDelivery> {
+    try {
+      return conclude(ready, await notification.send(ready, before), ports.now());
+    } catch (error) {
+      return refused(ready, error);
+    }
+  }
+
+  async function sendBatch(batch: readonly [ReadyDelivery, ...ReadyDelivery[]], before?: BeforeRequest) {
+    try {
+      const sent = await notification.sendBatch(batch, before);
+      const endedAtMs = ports.now();
+      return batch.map((ready) => conclude(ready, sent, endedAtMs));
+    } catch (error) {
+      return batch.map((ready) => refused(ready, error));
+    }
+  }
+
+  function conclude(ready: ReadyDelivery, { exchange, sentAtMs, sentAs }: Sent, endedAtMs: number): CompletedAttempt {
+    const { task, event, target } = ready;
+    const { retry } = target.spec.config;
+    const outcome = classify(exchange, retry.outcomes);
+    const secondTry = secondTryAfter(ready, exchange, sentAs);
+    const expires = expiresAtMs(task, event);
     const next = decideNext({
       outcome,
+      ...(exchange.kind === 'response' ? { status: exchange.status } : {}),
       ...(exchange.kind === 'response' && exchange.retryAfter !== undefined ? { retryAfter: exchange.retryAfter } : {}),
       attempt: task.attempt,
       firstAttempt: task.firstAttempt,
-      policy: subscription.spec.config.retry,
+      secondTries: secondTryCount(task),
+      hasSecondTry: secondTry !== undefined,
+      policy: retry,
       deadlineAtMs: task.deadlineAtMs,
+      expiresAtMs: expires,
       nowMs: endedAtMs,
       random: ports.random(),
     });
     const fact: AttemptMade = {
-      ...factOf(task, namesOf(event)),
+      ...factOf(task, event),
       startedAtMs: sentAtMs,
       durationMs: endedAtMs - sentAtMs,
       request: { outcome, ...describeExchange(exchange) },
       next,
     };
-    if (next.kind !== 'retry') return { fact };
+    const completed = { fact, exchange: reportOf(exchange, outcome, endedAtMs) };
+    if (next.kind === 'dead') return { ...completed, ...deadLetterOf({ ...ready, subscription: target }, fact) };
+    if (next.kind !== 'retry') return completed;
     const { holds: _over, ...rest } = task;
-    return { fact, nextTask: { ...rest, attempt: task.attempt + 1 } };
+    return { ...completed, nextTask: { ...rest, ...secondTry, attempt: task.attempt + 1, dueAtMs: next.atMs } };
   }
+
+  function endWithoutRequest(parts: Ended, atMs: number, reason: DeadReason): CompletedAttempt {
+    const { task, event } = parts;
+    const fact: AttemptMade = {
+      ...factOf(task, event),
+      startedAtMs: atMs,
+      durationMs: 0,
+      next: { kind: 'dead', reason },
+    };
+    return { fact, ...deadLetterOf(parts, fact) };
+  }
+
+  function deadLetterOf(
+    { task, event, subscription }: Ended,
+    fact: AttemptMade,
+  ): Pick<CompletedAttempt, 'deadLetterTask'> {
+    const target = subscription === undefined ? undefined : deadLetterTarget(subscription);
+    if (task.deadLetter !== undefined || event === undefined || target === undefined || fact.next.kind !== 'dead')
+      return {};
+    const { delivery, tenant, subscription: id, eventSeq, acceptedAtMs, traceparent } = task;
+    const status = fact.request?.status;
+    const attempts = fact.request === undefined ? fact.attempt - 1 : fact.attempt;
+    const deadLetterTask: DeliveryTask = {
+      delivery: ports.deadLetterIdOf(delivery),
+      tenant,
+      subscription: id,
+      eventSeq,
+      acceptedAtMs,
+      // The time of the delivery itself is up, most often; its dead letter has as long again.
+      deadlineAtMs: deadlineOf(target.spec.config.retry, fact.startedAtMs + fact.durationMs),
+      attempt: 1,
+      firstAttempt: 1,
+      ...(traceparent === undefined ? {} : { traceparent }),
+      deadLetter: { reason: fact.next.reason, attempts, ...(status === undefined ? {} : { status }) },
+      event: travelsInline(event) ? { kind: 'inline', value: event } : { kind: 'reference' },
+    };
+    return { deadLetterTask };
+  }
+
+  /** @throws whatever is not a refusal: the delivery comes again */
+  function refused({ task, event, target }: ReadyDelivery, error: unknown): CompletedAttempt | HeldDelivery {
+    if (!(error instanceof SignatureRefused)) throw error;
+    const nowMs = ports.now();
+    if (error.isForGood) return endWithoutRequest({ task, event, subscription: target }, nowMs, 'unsignable');
+    ports.reportRefusal(error);
+    const { holds = 0 } = task;
+    return { held: { ...task, holds: holds + 1 }, untilMs: holdUntilMs(holds, nowMs, task.deadlineAtMs) };
+  }
+
+  return {
+    prepare,
+    send,
+    sendBatch,
+    async end(task, reason) {
+      const event = await eventOf(task);
+      const subscription = await ports.findSubscription(task.tenant, task.subscription);
+      return endWithoutRequest({ task, event, subscription }, ports.now(), reason);
+    },
+  };
 }
 
-function hold({ holds = 0, ...task }: DeliveryTask, nowMs: number, deadlineAtMs: number): HeldDelivery {
-  return { held: { ...task, holds: holds + 1 }, untilMs: holdUntilMs(holds, nowMs, deadlineAtMs) };
+interface Ended {
+  readonly task: DeliveryTask;
+  readonly event: CloudEvent | undefined;
+  readonly subscription: Subscription | undefined;
 }
 
-interface EventNames {
-  readonly source: string;
-  readonly id: string;
-  readonly type: string;
+function secondTryAfter(
+  { task, event, target }: ReadyDelivery,
+  exchange: Exchange | NatsExchange,
+  sentAs: Sent['sentAs'],
+): SecondTries | undefined {
+  if (exchange.kind !== 'response') return undefined;
+  const { retry } = target.spec.config;
+  const credential = target.spec.sinkcredential?.credentialtype;
+  return secondTryOf({
+    status: exchange.status,
+    event,
+    sentAs,
+    ...(credential === undefined ? {} : { credential }),
+    tried: task,
+    ...(retry.outcomes === undefined ? {} : { overrides: retry.outcomes }),
+  });
 }
 
-function namesOf(event: CloudEvent | undefined): EventNames {
+function factOf(task: DeliveryTask, event: CloudEvent | undefined) {
   const name = (attribute: string): string => (event && attributeOf(event, attribute)) ?? '';
-  return { source: name('source'), id: name('id'), type: name('type') };
-}
-
-function factOf(task: DeliveryTask, names: EventNames) {
   return {
     kind: 'attempt' as const,
     tenant: task.tenant,
@@ -122,13 +250,11 @@ function factOf(task: DeliveryTask, names: EventNames) {
     subscription: task.subscription,
     eventSeq: task.eventSeq,
     acceptedAtMs: task.acceptedAtMs,
-    ...names,
+    source: name('source'),
+    id: name('id'),
+    type: name('type'),
     attempt: task.attempt,
   };
-}
-
-function endWithoutRequest(task: DeliveryTask, names: EventNames, atMs: number, reason: DeadReason): CompletedAttempt {
-  return { fact: { ...factOf(task, names), startedAtMs: atMs, durationMs: 0, next: { kind: 'dead', reason } } };
 }
 
 function describeExchange(exchange: Exchange | NatsExchange) {
@@ -137,4 +263,16 @@ function describeExchange(exchange: Exchange | NatsExchange) {
   const { status, body } = exchange;
   if (body === undefined || body.text === '') return { status };
   return { status, responseBody: body.text, responseTruncated: body.truncated };
+}
+
+function reportOf(
+  exchange: Exchange | NatsExchange,
+  outcome: Outcome,
+  atMs: number,
+): CompletedAttempt['exchange'] & {} {
+  if (exchange.kind === 'published') return { outcome };
+  if (exchange.kind === 'error') return { outcome, error: exchange.error };
+  const { status, retryAfter } = exchange;
+  const askedMs = retryAfter === undefined ? undefined : parseRetryAfter(retryAfter, atMs);
+  return { outcome, status, ...(askedMs === undefined ? {} : { askedUntilMs: atMs + askedMs }) };
 }

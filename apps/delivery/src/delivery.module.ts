@@ -8,10 +8,10 @@ import {
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { BUS, REGISTRY_SNAPSHOT } from '#bus/bus.module';
 import type { Bus } from '#bus/connection';
-import { consumeEach, type Consuming } from '#bus/consume';
+import type { Consuming } from '#bus/consume';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
-import { makeSlots } from '#bus/slots';
 import { makeAddressGuard } from '#outbound/address-guard';
+import { toClientOptions } from '#outbound/client-options';
 import { makeGuardedClient, type GuardedClient } from '#outbound/guarded-client';
 import { makeSecureContext } from '#outbound/guarded-connector';
 import { makeNatsSinkClient, type NatsSinkClient } from '#outbound/nats-sink';
@@ -20,15 +20,12 @@ import type { Logger } from '#platform/logger';
 import { originOf } from '#platform/public-address';
 import { CLOCK, CONFIG, HEALTH_CHECKS, LOGGER, METRICS, type Clock } from '#platform/tokens';
 import { productVersion } from '#platform/version';
-import { makeAttemptDelivery } from './attempt-delivery.ts';
 import type { DeliveryConfig } from './config.ts';
-import { makeDeliverMessage } from './deliver-message.ts';
-import { makeObserveAttempt } from './delivery.metrics.ts';
-import { makeAttemptPorts, makeHold, makeSetAside, makeSettlePorts } from './delivery.ports.ts';
-import { makeSettleAttempt } from './settle-attempt.ts';
+import { makeAttemptPorts } from './delivery.ports.ts';
+import { startDelivery } from './start-delivery.ts';
 import { consumeValidations } from './validation/validation.consumer.ts';
 
-/** DELIVERIES and RETRIES → one HTTPS attempt → what next? */
+/** DELIVERIES, RETRIES and LANES → one HTTPS attempt → what next? */
 @Module({})
 export class DeliveryModule implements OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {
   readonly #bus: Bus;
@@ -59,10 +56,7 @@ export class DeliveryModule implements OnApplicationBootstrap, OnModuleDestroy, 
     this.#health = health;
     this.#metrics = metrics;
     this.#client = makeGuardedClient({
-      allowCidrs: config.POSTHASTE_SINK_ALLOW,
-      allowHttp: config.POSTHASTE_SINK_HTTP,
-      allowOrigins: config.POSTHASTE_INBOX_URL === undefined ? [] : [config.POSTHASTE_INBOX_URL],
-      ...(config.POSTHASTE_SINK_CA_FILE === undefined ? {} : { caFile: config.POSTHASTE_SINK_CA_FILE }),
+      ...toClientOptions(config),
       connectTimeoutMs: config.POSTHASTE_SINK_CONNECT_TIMEOUT_SECONDS * 1000,
       totalTimeoutMs: config.POSTHASTE_SINK_TIMEOUT_SECONDS * 1000,
     });
@@ -74,17 +68,18 @@ export class DeliveryModule implements OnApplicationBootstrap, OnModuleDestroy, 
     });
   }
 
-  onApplicationBootstrap(): void {
-    const deliverMessage = this.#makeDeliverMessage();
-    const { streams, consumers } = this.#bus.topology;
-    const fresh = makeSlots(this.#config.POSTHASTE_DELIVERY_SLOTS);
-    const retry = makeSlots(Math.ceil(this.#config.POSTHASTE_DELIVERY_SLOTS / 4));
-    const roads = [
-      ...consumers.fresh.map((consumer) => ({ stream: streams.DELIVERIES, consumer, slots: fresh })),
-      ...consumers.retry.map((consumer) => ({ stream: streams.RETRIES, consumer, slots: retry })),
-    ];
+  async onApplicationBootstrap(): Promise<void> {
+    const clients = { client: this.#client, natsClient: this.#natsClient };
     const consuming = [
-      ...roads.map((road) => consumeEach(this.#bus, road, deliverMessage)),
+      await startDelivery({
+        bus: this.#bus,
+        snapshot: this.#snapshot,
+        attemptPorts: makeAttemptPorts(this.#bus, this.#snapshot, clients, this.#clock),
+        sendOptions: { userAgent: this.#userAgent(), origin: originOf(this.#config) },
+        config: this.#config,
+        metrics: this.#metrics,
+        clock: this.#clock,
+      }),
       consumeValidations({
         bus: this.#bus,
         snapshot: this.#snapshot,
@@ -100,10 +95,11 @@ export class DeliveryModule implements OnApplicationBootstrap, OnModuleDestroy, 
       name: 'delivery',
       check() {
         if (!consuming.every((one) => one.isAlive()))
-          throw new Error('a consumer of deliveries or validations is not running');
+          throw new Error('a consumer of deliveries, lanes or validations is not running');
       },
     });
-    this.#logger.debug({ consumers: consuming.length }, 'delivering');
+    this.#warnOfLongRequests();
+    this.#logger.debug('delivering');
   }
 
   /** Shutdown never counts as a failure of the sink and never cuts a request short: what is in flight ends first. */
@@ -116,18 +112,14 @@ export class DeliveryModule implements OnApplicationBootstrap, OnModuleDestroy, 
     await this.#client.close();
   }
 
-  #makeDeliverMessage() {
-    const clients = { client: this.#client, natsClient: this.#natsClient };
-    return makeDeliverMessage({
-      attemptDelivery: makeAttemptDelivery(makeAttemptPorts(this.#bus, this.#snapshot, clients, this.#clock), {
-        userAgent: this.#userAgent(),
-        origin: originOf(this.#config),
-      }),
-      hold: makeHold(this.#bus),
-      settleAttempt: makeSettleAttempt(makeSettlePorts(this.#bus, this.#clock)),
-      setAside: makeSetAside(this.#bus, this.#snapshot, this.#clock),
-      observe: makeObserveAttempt(this.#metrics),
-    });
+  /** A lane is somebody else's an ack wait after its holder was heard of last; a request must not outlast half of it. */
+  #warnOfLongRequests(): void {
+    const { POSTHASTE_SINK_TIMEOUT_SECONDS: timeout, POSTHASTE_ACK_WAIT_SECONDS: ackWait } = this.#config;
+    if (timeout <= ackWait / 2) return;
+    this.#logger.warn(
+      { POSTHASTE_SINK_TIMEOUT_SECONDS: timeout, POSTHASTE_ACK_WAIT_SECONDS: ackWait },
+      'requests may take longer than half of the ack wait: after a partition two processes may send to one lane',
+    );
   }
 
   #userAgent(): string {

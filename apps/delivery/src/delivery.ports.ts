@@ -5,13 +5,14 @@ import { headerPairs } from '#bus/header-pairs';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import { request } from '#bus/request';
 import { scheduleRetry } from '#bus/schedule';
+import { lastToken } from '#bus/subject-token';
 import { parseNatsMessage } from '#core/event/nats-binding';
-import type { SubscriptionId } from '#core/ids';
+import { makeDeliveryId, type SubscriptionId } from '#core/ids';
 import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { DeadLetter } from '#contracts/bus/facts';
 import type { GuardedClient } from '#outbound/guarded-client';
 import type { NatsSinkClient } from '#outbound/nats-sink';
-import { randomBytes } from '#platform/digest';
+import { randomBytes, sha256, shortHash } from '#platform/digest';
 import type { Clock } from '#platform/tokens';
 import type { AttemptPorts, HeldDelivery } from './attempt-delivery.ts';
 import type { SettlePorts } from './settle-attempt.ts';
@@ -57,6 +58,8 @@ export function makeAttemptPorts(
     post: (url, headers, body) => client.post(url, headers, body),
     publish: (server, subject, headers, payload) => natsClient.publish(server, subject, headers, payload),
     childTraceparent: (parent) => childTraceparent(parent, randomHex),
+    batchIdOf: (members) => `bat_${shortHash(members.join(' '))}`,
+    deadLetterIdOf: (delivery) => makeDeliveryId(sha256(`${delivery} dead`)),
     reportRefusal: ({ message, reason }) => {
       bus.logger.error({ reason }, message);
     },
@@ -80,6 +83,12 @@ export function makeSettlePorts({ publisher, topology }: Bus, clock: Clock): Set
         letter,
         `d:${letter.delivery}-${letter.eventSeq}:${letter.attempts}`,
       ),
+    async publishTask(task, payload) {
+      await publisher.publish(topology.deliverSubject(task.subscription), payload, {
+        msgId: `t:${task.delivery}-${task.eventSeq}:${task.deadLetter?.attempts ?? 0}`,
+        timeoutMs: SETTLE_TIMEOUT_MS,
+      });
+    },
     publishFact: (fact) =>
       publish(
         topology.journalSubject(fact.tenant, fact.kind),
@@ -99,8 +108,11 @@ export function makeHold({ publisher, topology }: Bus) {
 
 /** A message that is not a task goes to the dead letters of its tenant, with what was wrong. */
 export function makeSetAside({ publisher, topology }: Bus, snapshot: RegistrySnapshot, clock: Clock) {
-  return async function setAside(message: Delivered, why: string): Promise<void> {
-    const subscription = (message.subject.split('.').at(-1) ?? '') as SubscriptionId;
+  return async function setAside(
+    message: Pick<Delivered, 'subject' | 'seq' | 'timestampMs'>,
+    why: string,
+  ): Promise<void> {
+    const subscription = lastToken(message.subject) as SubscriptionId;
     const tenant = snapshot.subscriptionById(subscription)?.tenant ?? 'unknown';
     const entry: DeadLetter = {
       kind: 'rejected',

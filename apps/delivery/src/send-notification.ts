@@ -1,10 +1,13 @@
 import type { Exchange, NatsExchange } from '#core/delivery/outcome';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
-import { toHttpNotification } from '#core/event/http-binding';
+import { toHttpNotification, type HttpNotification } from '#core/event/http-binding';
 import { toNatsMessage } from '#core/event/nats-binding';
-import type { SubscriptionId, TenantId } from '#core/ids';
-import type { Subscription, SubscriptionSpec } from '#core/registry/subscription';
+import { toStructuredJson } from '#core/event/structured-json';
+import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
+import type { ContentMode, Subscription, SubscriptionSpec } from '#core/registry/subscription';
+import { coversRequest } from '#core/signature/signature-settings';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
+import type { SignedHead } from '#contracts/bus/sign';
 import { requestOriginHeaders } from './validation/request-origin.ts';
 
 type HeaderPair = readonly [string, string];
@@ -18,10 +21,14 @@ export interface SendPorts {
     messageId: string;
     timestampSeconds: number;
     body: Uint8Array;
+    /** For the profiles that sign the request as well. */
+    head?: SignedHead;
   }): Promise<readonly HeaderPair[]>;
   post(url: string, headers: readonly HeaderPair[], body: Uint8Array): Promise<Exchange>;
   publish(server: string, subject: string, headers: readonly HeaderPair[], payload: Uint8Array): Promise<NatsExchange>;
   childTraceparent(parent: string | undefined): string;
+  /** `webhook-id` of a batch: the same for the same members, so that a repeat is recognised. */
+  batchIdOf(members: readonly DeliveryId[]): string;
   now(): number;
 }
 
@@ -34,61 +41,140 @@ export interface SendOptions {
 export interface Sent {
   /** When everything was ready, Unix ms. */
   readonly sentAtMs: number;
+  /** The content mode that was really used. */
+  readonly sentAs: ContentMode | 'batch';
   readonly exchange: Exchange | NatsExchange;
+}
+
+/** Called when everything is ready, right before the request: it waits for the instant, or throws to prevent it. */
+export type BeforeRequest = () => Promise<void>;
+
+/** What is sent where. */
+interface Sendable {
+  readonly task: DeliveryTask;
+  readonly event: CloudEvent;
+  readonly target: Subscription;
+}
+
+interface RequestParts {
+  readonly messageId: string;
+  readonly trace: HeaderPair;
+  readonly before: BeforeRequest | undefined;
 }
 
 type SpecOf<Protocol> = Extract<SubscriptionSpec, { protocol: Protocol }>;
 
-/** Makes a notification of an event, signs it and sends it once, by the protocol of the subscription. */
+/** Makes a notification of one event or of a batch, signs it and sends it once, by the protocol of the subscription. */
 export function makeSendNotification(ports: SendPorts, { userAgent, origin }: SendOptions) {
-  return (task: DeliveryTask, event: CloudEvent, subscription: Subscription): Promise<Sent> => {
-    const { spec } = subscription;
-    return spec.protocol === 'HTTP' ? post(task, event, subscription, spec) : publish(task, event, subscription, spec);
-  };
+  function send(one: Sendable, before?: BeforeRequest): Promise<Sent> {
+    const { spec } = one.target;
+    return spec.protocol === 'HTTP' ? post(one, spec, before) : publish(one, spec, before);
+  }
 
-  async function post(
-    task: DeliveryTask,
-    event: CloudEvent,
-    subscription: Subscription,
-    { sink, config, protocolsettings }: SpecOf<'HTTP'>,
+  /** All of one subscription, over HTTP. */
+  function sendBatch(batch: readonly [Sendable, ...Sendable[]], before?: BeforeRequest): Promise<Sent> {
+    const [{ target }] = batch;
+    if (target.spec.protocol !== 'HTTP') throw new TypeError(`there are no batches over ${target.spec.protocol}`);
+    const notification = toHttpBatch(batch.map(({ event }) => event));
+    const messageId = ports.batchIdOf(batch.map(({ task }) => task.delivery));
+    const trace: HeaderPair = ['traceparent', ports.childTraceparent(undefined)];
+    return postNotification(target, target.spec, notification, { messageId, trace, before });
+  }
+
+  function post({ task, event, target }: Sendable, spec: SpecOf<'HTTP'>, before?: BeforeRequest): Promise<Sent> {
+    const notification = toHttpNotification(event, task.contentModeFallback ?? spec.config.contentMode);
+    const trace = traceparentOf(task, event);
+    return postNotification(target, spec, notification, { messageId: task.delivery, trace, before });
+  }
+
+  async function postNotification(
+    target: Subscription,
+    { sink, protocolsettings }: SpecOf<'HTTP'>,
+    notification: Omit<HttpNotification, 'mode'> & { readonly mode: Sent['sentAs'] },
+    { messageId, trace, before }: RequestParts,
   ): Promise<Sent> {
-    const notification = toHttpNotification(event, config.contentMode);
-    const headers: HeaderPair[] = [
+    const unsigned: HeaderPair[] = [
       ['content-type', notification.contentType],
       ['user-agent', userAgent],
-      ...requestOriginHeaders(subscription.validation, origin),
+      ...requestOriginHeaders(target.validation, origin),
       ...Object.entries(protocolsettings.headers ?? {}), // none of ours are among them (SA-9)
       ...notification.headers,
-      ...(await signatureOf(task, subscription, notification.body)),
-      traceparentOf(task, event),
     ];
+    const nowMs = ports.now();
+    const head = coversRequest(target.spec.config.signature)
+      ? headToSign(sink, unsigned, { nowMs, bodyBytes: notification.body.length })
+      : undefined;
+    const signature = await signatureOf(messageId, target, notification.body, { nowMs, head });
+    const headers = [...(head?.headers ?? unsigned), ...signature, trace];
+    if (before !== undefined) await before();
     const sentAtMs = ports.now();
-    return { sentAtMs, exchange: await ports.post(sink, headers, notification.body) };
+    return { sentAtMs, sentAs: notification.mode, exchange: await ports.post(sink, headers, notification.body) };
   }
 
   /** The NATS binding (NB-1 … NB-3), with the signature as headers of the message. */
   async function publish(
-    task: DeliveryTask,
-    event: CloudEvent,
-    subscription: Subscription,
+    { task, event, target }: Sendable,
     { sink, config, protocolsettings }: SpecOf<'NATS'>,
+    before?: BeforeRequest,
   ): Promise<Sent> {
-    const { headers: own, payload } = config.contentMode === 'binary' ? binaryMessage(event) : structuredMessage(event);
-    const headers = [...own, ...(await signatureOf(task, subscription, payload)), traceparentOf(task, event)];
+    const { contentMode } = config;
+    const { headers: own, payload } = contentMode === 'binary' ? binaryMessage(event) : structuredMessage(event);
+    const headers = [...own, ...(await signatureOf(task.delivery, target, payload)), traceparentOf(task, event)];
+    if (before !== undefined) await before();
     const sentAtMs = ports.now();
-    return { sentAtMs, exchange: await ports.publish(sink, protocolsettings.subject, headers, payload) };
+    const exchange = await ports.publish(sink, protocolsettings.subject, headers, payload);
+    return { sentAtMs, sentAs: contentMode, exchange };
   }
 
-  async function signatureOf(task: DeliveryTask, { id, tenant, spec }: Subscription, body: Uint8Array) {
+  async function signatureOf(
+    messageId: string,
+    { id, tenant, spec }: Subscription,
+    body: Uint8Array,
+    { nowMs = ports.now(), head }: { readonly nowMs?: number; readonly head?: SignedHead | undefined } = {},
+  ) {
     if (spec.config.signature.profile === 'none') return [];
-    const timestampSeconds = Math.floor(ports.now() / 1000);
-    return ports.sign({ subscription: id, tenant, messageId: task.delivery, timestampSeconds, body });
+    const timestampSeconds = Math.floor(nowMs / 1000);
+    const request = { subscription: id, tenant, messageId, timestampSeconds, body };
+    return ports.sign(head === undefined ? request : { ...request, head });
   }
 
   function traceparentOf(task: DeliveryTask, event: CloudEvent): HeaderPair {
     return ['traceparent', ports.childTraceparent(attributeOf(event, 'traceparent') ?? task.traceparent)];
   }
+
+  return { send, sendBatch };
 }
+
+/** The head with everything that a signature may cover; what is signed has to be sent exactly so (MS-4). */
+function headToSign(
+  sink: string,
+  headers: readonly HeaderPair[],
+  { nowMs, bodyBytes }: { readonly nowMs: number; readonly bodyBytes: number },
+): SignedHead {
+  const own: HeaderPair[] = [
+    ['date', new Date(nowMs).toUTCString()],
+    ['content-length', String(bodyBytes)],
+  ];
+  return { method: 'POST', url: new URL(sink).href, headers: [...headers, ...own] };
+}
+
+const BATCH_CONTENT_TYPE = 'application/cloudevents-batch+json; charset=UTF-8';
+
+/** The batch format (JF-8): an array of the structured events, each with its data byte by byte. */
+function toHttpBatch(events: readonly CloudEvent[]) {
+  const members = events.map(toStructuredJson);
+  const body = new Uint8Array(members.reduce((sum, { length }) => sum + length + 1, 1));
+  let at = 0;
+  for (const member of members) {
+    body[at] = at === 0 ? ARRAY_START : COMMA;
+    body.set(member, at + 1);
+    at += member.length + 1;
+  }
+  body[at] = ARRAY_END;
+  return { mode: 'batch' as const, contentType: BATCH_CONTENT_TYPE, headers: [], body };
+}
+
+const [ARRAY_START, COMMA, ARRAY_END] = [0x5b, 0x2c, 0x5d];
 
 interface Message {
   readonly headers: readonly HeaderPair[];

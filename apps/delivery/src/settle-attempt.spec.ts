@@ -48,6 +48,10 @@ function recorder(overrides: Partial<SettlePorts> = {}) {
       stored.push(`dead ${letter.reason} after ${letter.attempts}, last ${letter.lastStatus}`);
       return Promise.resolve();
     },
+    publishTask: (letter, payload) => {
+      stored.push(`task ${letter.delivery}, as ${decodeDeliveryTask(payload).delivery}`);
+      return Promise.resolve();
+    },
     publishFact: (fact) => {
       stored.push(`fact ${fact.next.kind}`);
       return Promise.resolve();
@@ -81,5 +85,25 @@ describe('settling an attempt', () => {
     const { stored, settle } = recorder({ scheduleRetry: () => Promise.reject(new Error('no leader')) });
     await expect(settle(task, completed({ kind: 'retry', atMs: 5000 }))).rejects.toThrow('no leader');
     expect(stored).toEqual([]);
+  });
+
+  test('it tells the dead letter sink first: what is stored twice is harmless, what is not stored is lost', async () => {
+    const { stored, settle } = recorder();
+    const deadLetterTask = { ...task, delivery: 'dlv_1_dead' as DeliveryId };
+    await settle(task, { ...completed({ kind: 'dead', reason: 'gone' }), deadLetterTask });
+    expect(stored).toEqual(['task dlv_1_dead, as dlv_1_dead', 'dead gone after 2, last 500', 'fact dead']);
+  });
+
+  test('it makes no dead letter of one that its sink does not take: the fact tells it', async () => {
+    const { stored, settle } = recorder();
+    const ofDeadLetter: DeliveryTask = { ...task, deadLetter: { reason: 'gone', attempts: 2 } };
+    await settle(ofDeadLetter, completed({ kind: 'dead', reason: 'rejected_by_sink' }));
+    expect(stored).toEqual(['fact dead']);
+  });
+
+  test('it makes no timer for what stays in its lane', async () => {
+    const { stored, settle } = recorder();
+    await settle(task, completed({ kind: 'retry', atMs: 5000 }), { staysInLane: true });
+    expect(stored).toEqual(['fact retry']);
   });
 });

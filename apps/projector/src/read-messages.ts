@@ -1,6 +1,6 @@
 import type { Delivered } from '#bus/delivered';
 import { headerPairs } from '#bus/header-pairs';
-import type { DeadLetter, Fact } from '#contracts/bus/facts';
+import type { DeadLetter, Fact, SubscriptionFact } from '#contracts/bus/facts';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
 import { attributeOf } from '#core/event/cloud-event';
 import { parseNatsMessage } from '#core/event/nats-binding';
@@ -38,8 +38,9 @@ export function readEvent(
 }
 
 /** The readers below throw SyntaxError for what is not JSON; whether it has the right members, the writers find out. */
-export function readFact(message: Delivered): SequencedFact {
-  return { seq: message.seq, fact: readJson(message) as Fact };
+export function readFact(message: Delivered): SequencedFact | undefined {
+  const fact = readJson(message) as Fact | SubscriptionFact;
+  return fact.kind === 'circuit' || fact.kind === 'verdict' ? undefined : { seq: message.seq, fact };
 }
 
 export function readDeadLetter(message: Delivered): SequencedDeadLetter {

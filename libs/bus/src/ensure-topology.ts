@@ -1,8 +1,9 @@
-import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream';
-import { nuid, type NatsConnection } from '@nats-io/nats-core';
+import { JetStreamApiCodes, JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream';
+import { nuid, PermissionViolationError, type NatsConnection } from '@nats-io/nats-core';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TopologyError } from './bus-errors.ts';
 import type { BusLogger } from './bus-logger.ts';
+import { configDifferences, type ConfigDifference } from './config-differences.ts';
 import { ensureConsumer } from './ensure-consumer.ts';
 import type { Publisher } from './publisher.ts';
 import type { Topology, WantedStream } from './topology.ts';
@@ -12,6 +13,9 @@ const NEEDED_API_LEVEL = 2;
 /** An event of 1 MiB on its way to the signer: base64 makes it 1.34 MiB, and its attributes come on top. The server's default of 1 MiB is too small. */
 const NEEDED_PAYLOAD_BYTES = 2 * 1024 * 1024;
 const SELF_TEST_TIMEOUT_MS = 5_000;
+const PROBE_TTL = '5s';
+/** Others begin at the same moment; the first start of all makes about forty things. */
+const MADE_BY_OTHERS_MS = 60_000;
 
 export interface TopologyTarget {
   readonly nc: NatsConnection;
@@ -31,14 +35,39 @@ export interface TopologyTarget {
  */
 export async function ensureTopology(bus: TopologyTarget): Promise<void> {
   await checkServer(bus);
-  for (const wanted of bus.topology.streamConfigs()) await ensureStream(bus, wanted);
-  for (const wanted of bus.topology.consumerConfigs()) await ensureConsumer(bus.jsm, wanted);
+  for (const wanted of bus.topology.streamConfigs()) {
+    await byWhoMay(bus, `stream ${wanted.name}`, () => ensureStream(bus, wanted));
+  }
+  for (const wanted of bus.topology.consumerConfigs()) {
+    await byWhoMay(bus, `consumer ${wanted.config.durable_name}`, () => ensureConsumer(bus.jsm, wanted));
+  }
   const tookMs = await proveSchedules(bus);
   const { server_name: server, version } = serverOf(bus.nc);
   bus.logger.info(
     { server, version, replicas: bus.topology.options.replicas, selfTestMs: tookMs },
     'nats: streams ready',
   );
+}
+
+/**
+ * With permissions per service (`deploy/nats`) most of them may only look. What is not there yet is made by one that may: wait
+ * for it.
+ */
+async function byWhoMay(bus: TopologyTarget, what: string, ensure: () => Promise<void>): Promise<void> {
+  for (const giveUpAt = Date.now() + MADE_BY_OTHERS_MS; ; await delay(500)) {
+    try {
+      return await ensure();
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      if (Date.now() < giveUpAt) continue;
+      const found = `${what} is not there, or is another, and this user may not make it`;
+      throw new TopologyError(fatal(bus.nc, undefined, found, 'start the registry, whose user may'), { cause: error });
+    }
+  }
+}
+
+function isForbidden(error: unknown): boolean {
+  return error instanceof PermissionViolationError || (error instanceof Error && isForbidden(error.cause));
 }
 
 async function checkServer(bus: TopologyTarget): Promise<void> {
@@ -71,20 +100,32 @@ async function checkServer(bus: TopologyTarget): Promise<void> {
 /** Creates or updates one stream and compares what the server echoes. Losing a race against another process is fine. */
 async function ensureStream(bus: TopologyTarget, wanted: WantedStream): Promise<void> {
   const { jsm, nc } = bus;
-  let echoed: object;
-  try {
-    echoed = (await jsm.streams.add({ ...wanted })).config;
-  } catch (error) {
-    if (!isApiError(error, STREAM_NAME_IN_USE)) throw streamRefused(nc, wanted.name, error);
-    const current = (await jsm.streams.info(wanted.name)).config;
-    echoed = configDifferences(wanted, current).length === 0 ? current : await updateStream(bus, wanted);
-  }
+  const current = (await findStream(jsm, wanted.name)) ?? (await addStream(bus, wanted));
+  const echoed = configDifferences(wanted, current).length === 0 ? current : await updateStream(bus, wanted);
   const differences = configDifferences(wanted, echoed);
   if (differences.length > 0) {
     const fix = differences.some(({ field }) => field.startsWith('allow_msg')) ? UPGRADE : RECREATE;
     throw new TopologyError(
       fatal(nc, undefined, `stream ${wanted.name}: ${differences.map(describe).join('; ')}`, fix),
     );
+  }
+}
+
+async function findStream(jsm: JetStreamManager, name: string): Promise<object | undefined> {
+  try {
+    return (await jsm.streams.info(name)).config;
+  } catch (error) {
+    if (isApiError(error, JetStreamApiCodes.StreamNotFound)) return undefined;
+    throw error;
+  }
+}
+
+async function addStream({ jsm, nc }: TopologyTarget, wanted: WantedStream): Promise<object> {
+  try {
+    return (await jsm.streams.add({ ...wanted })).config;
+  } catch (error) {
+    if (!isApiError(error, STREAM_NAME_IN_USE)) throw streamRefused(nc, wanted.name, error);
+    return (await jsm.streams.info(wanted.name)).config;
   }
 }
 
@@ -96,7 +137,7 @@ async function updateStream({ jsm, nc, logger }: TopologyTarget, wanted: WantedS
   return updated.config;
 }
 
-/** Fires one schedule that is already due (the server looks every 250 ms) and removes it. Answers how long it took, ms. */
+/** Fires one schedule that is already due (the server looks every 250 ms). Answers how long it took, ms. */
 async function proveSchedules({ jsm, nc, topology, publisher }: TopologyTarget): Promise<number> {
   const stream = topology.streams.RETRIES;
   const { at, due } = topology.probeSubjects(nuid.next());
@@ -105,16 +146,14 @@ async function proveSchedules({ jsm, nc, topology, publisher }: TopologyTarget):
     headers: [
       ['Nats-Schedule', `@at ${new Date(start).toISOString()}`],
       ['Nats-Schedule-Target', due],
+      // They go by themselves: who may remove messages of RETRIES could remove all of them.
+      ['Nats-Schedule-TTL', PROBE_TTL],
+      ['Nats-TTL', PROBE_TTL],
     ],
   });
-  try {
-    while (Date.now() - start < SELF_TEST_TIMEOUT_MS) {
-      if (await isStored(jsm, stream, due)) return Date.now() - start;
-      await delay(50);
-    }
-  } finally {
-    await jsm.streams.purge(stream, { filter: at });
-    await jsm.streams.purge(stream, { filter: due });
+  while (Date.now() - start < SELF_TEST_TIMEOUT_MS) {
+    if (await isStored(jsm, stream, due)) return Date.now() - start;
+    await delay(50);
   }
   throw new TopologyError(
     fatal(
@@ -129,25 +168,6 @@ async function proveSchedules({ jsm, nc, topology, publisher }: TopologyTarget):
 async function isStored(jsm: JetStreamManager, stream: string, subject: string): Promise<boolean> {
   const { state } = await jsm.streams.info(stream, { subjects_filter: subject });
   return state.subjects?.[subject] !== undefined;
-}
-
-export interface ConfigDifference {
-  readonly field: string;
-  readonly wanted: unknown;
-  readonly found: unknown;
-}
-
-/** Every field that was asked for and is not there as asked. Absent counts as false or zero: the server omits those. */
-export function configDifferences(wanted: object, echoed: object): readonly ConfigDifference[] {
-  const found = new Map<string, unknown>(Object.entries(echoed));
-  return Object.entries(wanted)
-    .map(([field, value]) => ({ field, wanted: value as unknown, found: found.get(field) }))
-    .filter(({ wanted: value, found: other }) => JSON.stringify(other ?? zeroOf(value)) !== JSON.stringify(value));
-}
-
-function zeroOf(value: unknown): unknown {
-  if (typeof value === 'boolean') return false;
-  return typeof value === 'number' ? 0 : undefined;
 }
 
 function describe({ field, wanted, found }: ConfigDifference): string {

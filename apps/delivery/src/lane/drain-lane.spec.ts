@@ -1,0 +1,300 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import type { LaneEntry } from '#bus/lane-store';
+import type { LaneLease } from '#bus/lane-lease';
+import { makeSlots } from '#bus/slots';
+import type { DeliveryTask } from '#contracts/bus/delivery-task';
+import { changeLane } from '#core/lane/circuit';
+import { makeFailureWindow } from '#core/lane/failure-window';
+import type { LaneState } from '#core/lane/lane-state';
+import type { DeliveryId, SubscriptionId } from '#core/ids';
+import type { Subscription } from '#core/registry/subscription';
+import { anEvent } from '#testkit/an-event';
+import { aSpec, aSubscription } from '#testkit/a-subscription';
+import { eventually } from '#testkit/eventually';
+import type { CompletedAttempt, ReadyDelivery } from '../attempt-delivery.ts';
+import { makeDrainLane, type DrainLanePorts } from './drain-lane.ts';
+
+const laneKey = 'sub_1' as SubscriptionId;
+const active = aSubscription({ id: laneKey, spec: aSpec({ config: { maxInFlight: 2 } }) });
+const open: LaneState = {
+  circuit: {
+    kind: 'open',
+    sinceMs: 0,
+    failingSinceMs: 0,
+    lastFailureAtMs: 0,
+    cause: 'failures',
+    failedProbes: 0,
+    nextProbeAtMs: Date.now() + 3_600_000,
+    revision: 1,
+  },
+};
+
+interface Given {
+  readonly count?: number;
+  readonly target?: Subscription | undefined;
+  readonly state?: LaneState;
+  readonly ports?: Partial<DrainLanePorts>;
+  /** How the lease ends. */
+  readonly isReleased?: boolean;
+}
+
+/** A lane with messages 1 … count, and a log of what is done in which order. */
+function aLane({ count = 0, target = active, state: given, ports, isReleased = true }: Given) {
+  const log: string[] = [];
+  const stored = new Set(Array.from({ length: count }, (_, i) => i + 1));
+  const aborting = new AbortController();
+  let state = given;
+  let isSafe = true;
+  const lease: LaneLease = {
+    subscription: laneKey,
+    takenOver: false,
+    signal: aborting.signal,
+    isSafe: () => isSafe,
+    safeForMs: () => (isSafe ? 30_000 : 0),
+    release: () => Promise.resolve((log.push('release'), isReleased)),
+    giveBack: () => Promise.resolve((log.push('give back'), true)),
+  };
+  const lane = makeDrainLane({
+    findTarget: () => Promise.resolve(target),
+    laneState: () => state,
+    failuresOf: () => makeFailureWindow(),
+    readLane(_key, fromSeq, limit) {
+      const entries = [...stored]
+        .filter((seq) => seq >= fromSeq)
+        .slice(0, limit)
+        .map(entryOf);
+      return Promise.resolve({ entries, readUpToSeq: entries.at(-1)?.laneSeq ?? fromSeq, isEnd: true });
+    },
+    readTask: (_key, { laneSeq }) => Promise.resolve(taskOf(laneSeq)),
+    describe: ({ laneSeq, storedAtMs }, { attempt }) =>
+      Promise.resolve({ laneSeq, storedAtMs, attempt, eventSeq: laneSeq, key: '', bytes: 1, deadlineAtMs: Infinity }),
+    changeState(_key, changes, of) {
+      log.push(...changes.map(({ kind }) => kind));
+      for (const change of changes) state = changeLane(state, change, (of ?? active).spec.config.circuit);
+      return Promise.resolve(state);
+    },
+    matchedFloor: () => Promise.resolve(1_000),
+    prepare: (task) => Promise.resolve(readyOf(task, target)),
+    async send({ task }, before) {
+      await before?.();
+      log.push(`send ${task.eventSeq}`);
+      return delivered(task);
+    },
+    sendBatch: () => Promise.reject(new Error('no batch')),
+    end: (task, reason) => {
+      const completed = delivered(task);
+      return Promise.resolve({ ...completed, fact: { ...completed.fact, next: { kind: 'dead', reason } } });
+    },
+    settle: ({ eventSeq }, { fact }) => Promise.resolve(void log.push(`settle ${eventSeq} ${fact.next.kind}`)),
+    hold: () => Promise.reject(new Error('no hold')),
+    remove(laneSeq) {
+      stored.delete(laneSeq);
+      return Promise.resolve(void log.push(`remove ${laneSeq}`));
+    },
+    newestSeq: () => Promise.resolve(Math.max(0, ...stored)),
+    wake: () => Promise.resolve(void log.push('wake')),
+    wakeAt: () => Promise.resolve(void log.push('timer')),
+    tellVerdict: () => Promise.resolve(),
+    observe: () => undefined,
+    observeProbeLateness: () => undefined,
+    slots: makeSlots(10),
+    probeSlots: makeSlots(10),
+    now: Date.now,
+    random: () => 0.5,
+    sleep: () => Promise.resolve(),
+    ...ports,
+  })(lease);
+  return {
+    lane,
+    log,
+    append: (seq: number) => stored.add(seq),
+    stop: () => aborting.abort(),
+    loseLease() {
+      isSafe = false;
+      aborting.abort();
+    },
+  };
+}
+
+const entryOf = (laneSeq: number): LaneEntry => ({ laneSeq, storedAtMs: 0, data: new Uint8Array() });
+
+function taskOf(eventSeq: number): DeliveryTask {
+  return {
+    delivery: `dlv_${eventSeq}` as DeliveryId,
+    tenant: active.tenant,
+    subscription: laneKey,
+    eventSeq,
+    acceptedAtMs: 0,
+    attempt: 1,
+    firstAttempt: 1,
+    event: { kind: 'inline', value: anEvent() },
+  };
+}
+
+function readyOf(task: DeliveryTask, target: Subscription): ReadyDelivery {
+  return { task: { ...task, deadlineAtMs: Infinity }, event: anEvent(), target };
+}
+
+function delivered({
+  delivery,
+  tenant,
+  subscription,
+  eventSeq,
+  acceptedAtMs,
+  attempt,
+}: DeliveryTask): CompletedAttempt {
+  return {
+    fact: {
+      kind: 'attempt',
+      delivery,
+      tenant,
+      subscription,
+      eventSeq,
+      acceptedAtMs,
+      attempt,
+      source: '/s',
+      id: 'e',
+      type: 't',
+      startedAtMs: 0,
+      durationMs: 1,
+      request: { outcome: 'delivered', status: 204 },
+      next: { kind: 'delivered' },
+    },
+    exchange: { outcome: 'delivered', status: 204 },
+  };
+}
+
+describe('a drained lane', () => {
+  test('has each delivery settled before it is removed, then its state removed, and then the lease released', async () => {
+    const { lane, log } = aLane({ count: 2, state: { circuit: { kind: 'closed', sinceMs: 0 } } });
+    await lane.done;
+    for (const seq of [1, 2]) expect(log.indexOf(`settle ${seq} delivered`)).toBeLessThan(log.indexOf(`remove ${seq}`));
+    expect(log.slice(-2)).toEqual(['drained', 'release']);
+  });
+
+  test('is woken again when something came between the last look and the release', async () => {
+    const { lane, log, append } = aLane({
+      count: 1,
+      ports: { newestSeq: () => Promise.resolve((append(7), 7)) },
+    });
+    await lane.done;
+    expect(log.slice(-2)).toEqual(['release', 'wake']);
+  });
+
+  test('is woken and left alone when nobody confirms that the lease is released', async () => {
+    const { lane, log } = aLane({ count: 1, isReleased: false });
+    await lane.done;
+    expect(log.slice(-2)).toEqual(['release', 'wake']);
+  });
+});
+
+describe('a lane that has to wait', () => {
+  test('stores its timer before the lease is released, and keeps what it has', async () => {
+    const { lane, log } = aLane({ count: 3, state: open });
+    await lane.done;
+    expect(log).toEqual(['timer', 'release']);
+  });
+
+  test('is woken when it is resumed while the lease is being released', async () => {
+    const paused = { ...active, state: 'paused' as const };
+    const { lane, log } = aLane({
+      count: 1,
+      target: paused,
+      ports: {
+        wakeAt() {
+          lane.targetChanged({ ...active, revision: 2 });
+          return Promise.resolve();
+        },
+        describe: ({ laneSeq }) =>
+          Promise.resolve({
+            laneSeq,
+            storedAtMs: 0,
+            attempt: 1,
+            eventSeq: 1,
+            key: '',
+            bytes: 1,
+            deadlineAtMs: Date.now() + 60_000,
+          }),
+      },
+    });
+    await lane.done;
+    expect(log).toEqual(['release', 'wake']);
+  });
+
+  test('of a subscription that is gone ends in dead letters', async () => {
+    const { lane, log } = aLane({ count: 2, ports: { findTarget: () => Promise.resolve(undefined) } });
+    await lane.done;
+    expect(log.filter((entry) => entry.startsWith('settle')).sort()).toEqual(['settle 1 dead', 'settle 2 dead']);
+    expect(log.some((entry) => entry.startsWith('send'))).toBe(false);
+  });
+});
+
+describe('a lease that ends early', () => {
+  /** A send that waits until it is let go. */
+  function held() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const begun: number[] = [];
+    const send: DrainLanePorts['send'] = async ({ task }, before) => {
+      begun.push(task.eventSeq);
+      await promise;
+      await before?.();
+      return delivered(task);
+    };
+    return { send, begun, letGo: resolve };
+  }
+
+  test('by shutdown has what is in flight end and be settled, and starts nothing more', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { lane, log, stop } = aLane({
+      count: 5,
+      ports: { send: ({ task }) => promise.then(() => delivered(task)) },
+    });
+    await eventually(() => lane.inFlightCount() === 2);
+    stop();
+    resolve();
+    await lane.done;
+    expect(log.filter((entry) => entry.startsWith('remove')).sort()).toEqual(['remove 1', 'remove 2']);
+    expect(log).not.toContain('release');
+  });
+
+  test('by loss has no request start that was about to: the lane is somebody else’s', async () => {
+    const { send, begun, letGo } = held();
+    const { lane, log, loseLease } = aLane({ count: 5, ports: { send } });
+    await eventually(() => begun.length === 2);
+    loseLease();
+    letGo();
+    await lane.done;
+    expect(begun).toHaveLength(2);
+    expect(log.filter((entry) => /settle|remove|release/.test(entry))).toEqual([]);
+  });
+
+  test('by trouble rejects, so that it is given to somebody after a pause, and removes nothing that is not settled', async () => {
+    const { lane, log } = aLane({ count: 1, ports: { settle: () => Promise.reject(new Error('no leader')) } });
+    await expect(lane.done).rejects.toThrow('no leader');
+    expect(log.filter((entry) => entry.startsWith('remove'))).toEqual([]);
+  });
+});
+
+test('requests of a rated lane keep their distance though signing is uneven (WH-11)', async () => {
+  const rated = aSubscription({ id: laneKey, spec: aSpec({ config: { rate: { requestsPerMinute: 600 } } }) });
+  const times: number[] = [];
+  let signing = 0;
+  const { lane } = aLane({
+    count: 4,
+    target: rated,
+    ports: {
+      sleep: (ms) => delay(ms),
+      async send({ task }, before) {
+        if (signing++ === 0) await delay(250);
+        await before?.();
+        times.push(performance.now());
+        return delivered(task);
+      },
+    },
+  });
+  await lane.done;
+  const distances = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+  expect(times).toHaveLength(4);
+  expect(Math.min(...distances)).toBeGreaterThanOrEqual(99);
+});

@@ -1,0 +1,67 @@
+import type { LaneLease } from '#bus/lane-lease';
+import type { LaneState } from '#core/lane/lane-state';
+import type { SubscriptionId } from '#core/ids';
+import type { Subscription } from '#core/registry/subscription';
+import type { DrainedLane } from './drain-lane.ts';
+import { isDeadLetterLane, laneKeysOf, targetOf } from './lane-key.ts';
+
+export interface KeepLanesPorts {
+  drainLane(lease: LaneLease): DrainedLane;
+  wake(laneKey: SubscriptionId): Promise<void>;
+  reportTrouble(laneKey: SubscriptionId, error: unknown): void;
+}
+
+/** The lanes that this process drains. */
+export interface KeptLanes {
+  /** Drains until the lease is over. */
+  take(lease: LaneLease): Promise<void>;
+  find(laneKey: SubscriptionId): DrainedLane | undefined;
+  count(): number;
+  oldestStoredAtMs(): number | undefined;
+  subscriptionChanged(id: SubscriptionId, now: Subscription | undefined): void;
+  stateChanged(laneKey: SubscriptionId, now: LaneState | undefined): void;
+}
+
+export function makeKeptLanes(ports: KeepLanesPorts): KeptLanes {
+  const lanes = new Map<SubscriptionId, DrainedLane>();
+
+  /** Another rate, a resume, a new sink: what a sleeping lane waits for may be over. All workers say so; one wake is stored. */
+  function wakeSleeping(laneKey: SubscriptionId): void {
+    ports.wake(laneKey).catch((error: unknown) => {
+      ports.reportTrouble(laneKey, error);
+    });
+  }
+
+  return {
+    async take(lease) {
+      const lane = ports.drainLane(lease);
+      lanes.set(lane.laneKey, lane);
+      try {
+        await lane.done;
+      } finally {
+        if (lanes.get(lane.laneKey) === lane) lanes.delete(lane.laneKey);
+      }
+    },
+    find: (laneKey) => lanes.get(laneKey),
+    count: () => lanes.size,
+    oldestStoredAtMs() {
+      const stored = [...lanes.values()].flatMap((lane) => lane.oldestStoredAtMs() ?? []);
+      return stored.length === 0 ? undefined : Math.min(...stored);
+    },
+    subscriptionChanged(id, now) {
+      for (const laneKey of laneKeysOf(id)) {
+        const lane = lanes.get(laneKey);
+        if (lane !== undefined) lane.targetChanged(targetOf(laneKey, now));
+        else if (mayHaveSomething(laneKey, now)) wakeSleeping(laneKey);
+      }
+    },
+    stateChanged: (laneKey, now) => lanes.get(laneKey)?.stateChanged(now),
+  };
+}
+
+/** Nothing waits for a new subscription, nor for a dead letter sink that is none. */
+function mayHaveSomething(laneKey: SubscriptionId, now: Subscription | undefined): boolean {
+  if (now === undefined) return true;
+  const isNew = now.createdAtMs === now.updatedAtMs;
+  return !isNew && (!isDeadLetterLane(laneKey) || now.spec.config.deadLetterSink !== undefined);
+}
