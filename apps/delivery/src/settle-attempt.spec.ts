@@ -81,6 +81,14 @@ describe('settling an attempt', () => {
     expect(stored.sort()).toEqual(['dead gone after 2, last 500', 'fact dead']);
   });
 
+  test('it counts the attempts that were made: one that ended without a request was none', async () => {
+    const { stored, settle } = recorder();
+    const { fact } = completed({ kind: 'dead', reason: 'deadline_passed' });
+    const { request: _none, ...withoutRequest } = fact;
+    await settle(task, { fact: withoutRequest });
+    expect(stored.sort()).toEqual(['dead deadline_passed after 1, last undefined', 'fact dead']);
+  });
+
   test('it fails when the next step can not be stored, so that the task is not acknowledged, and tells nothing', async () => {
     const { stored, settle } = recorder({ scheduleRetry: () => Promise.reject(new Error('no leader')) });
     await expect(settle(task, completed({ kind: 'retry', atMs: 5000 }))).rejects.toThrow('no leader');

@@ -67,7 +67,8 @@ export function makeSettleAttempt(ports: SettlePorts) {
       id: fact.id,
       type: fact.type,
       reason,
-      attempts: fact.attempt,
+      // One that ended without a request had one attempt less than its number says.
+      attempts: fact.request === undefined ? fact.attempt - 1 : fact.attempt,
       ...(fact.request?.status === undefined ? {} : { lastStatus: fact.request.status }),
       ...(fact.request?.error === undefined ? {} : { lastError: fact.request.error }),
       atMs: ports.now(),

@@ -167,7 +167,11 @@ function drainPorts({ bus, attemptPorts, config, clock }: DeliveryParts, shared:
   };
 }
 
-function roadPorts({ attemptPorts, config, clock }: DeliveryParts, shared: Shared, lanes: KeptLanes): TakeRoadPorts {
+function roadPorts(
+  { attemptPorts, snapshot, config, clock }: DeliveryParts,
+  shared: Shared,
+  lanes: KeptLanes,
+): TakeRoadPorts {
   const { states, store, wakes, metrics, presence, failures, attempts, changeState } = shared;
   const overflowing = new Map<SubscriptionId, Promise<unknown>>();
   return {
@@ -189,6 +193,7 @@ function roadPorts({ attemptPorts, config, clock }: DeliveryParts, shared: Share
     send: attempts.send,
     settle: shared.settle,
     account: makeAccountOutcome({
+      isCurrent: ({ tenant, id, revision }) => snapshot.subscription(tenant, id)?.revision === revision,
       failuresOf: (laneKey) => failures.of(laneKey),
       changeState,
       wakeAt: wakes.wakeAt,

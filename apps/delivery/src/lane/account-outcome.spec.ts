@@ -16,12 +16,13 @@ const target = aSubscription({ id: laneKey, spec: aSpec({ config: { circuit } })
 
 type Exchanged = NonNullable<CompletedAttempt['exchange']>;
 
-function accountant({ isStoring = true } = {}) {
+function accountant({ isStoring = true, isCurrent = true } = {}) {
   const changes: LaneChange['kind'][] = [];
   const told: string[] = [];
   const window = makeFailureWindow();
   let state: LaneState | undefined;
   const accountOutcome = makeAccountOutcome({
+    isCurrent: () => isCurrent,
     failuresOf: () => window,
     changeState(_key, [change]) {
       if (!isStoring) return Promise.reject(new Error('no leader'));
@@ -50,6 +51,14 @@ const failed: Exchanged = { outcome: 'retryable', status: 500 };
 const delivered: Exchanged = { outcome: 'delivered', status: 204 };
 
 describe('what a request on a common road says of its sink', () => {
+  test('nothing, when the subscription was changed or disabled while it was under way', async () => {
+    const { account, changes, told, window } = accountant({ isCurrent: false });
+    await account({ outcome: 'gone', status: 410 }, failed, failed, failed);
+    expect(changes).toEqual([]);
+    expect(told).toEqual([]);
+    expect(window.failingSinceMs()).toBeUndefined();
+  });
+
   test('so many failures in a row open the circuit, and its first probe has a timer', async () => {
     const { account, changes, told } = accountant();
     await account(failed, failed, delivered, failed, failed);

@@ -8,6 +8,8 @@ import type { CompletedAttempt } from '../attempt-delivery.ts';
 import { isDeadLetterLane } from './lane-key.ts';
 
 export interface AccountOutcomePorts {
+  /** False when the subscription is another by now, or gone: what an old request says of its sink is history. */
+  isCurrent(target: Subscription): boolean;
   failuresOf(laneKey: SubscriptionId, target: Subscription): FailureWindow;
   /** Makes the change known to all processes; resolves when it is stored. */
   changeState(
@@ -35,6 +37,7 @@ export interface AccountOutcomePorts {
  * | gone (410)                    | the same, and the registry is told to disable it         |
  * | any other                     | counts as a failure; the circuit opens with the last one |
  * | our own fault                 | nothing: it says nothing about the sink                  |
+ * | any, of an older revision     | nothing: the first 410 has disabled it already           |
  *
  * Never rejects: what is not stored here is found out again with the next request.
  */
@@ -45,6 +48,7 @@ export function makeAccountOutcome(ports: AccountOutcomePorts) {
     { exchange }: Pick<CompletedAttempt, 'exchange'>,
   ): Promise<void> {
     if (exchange === undefined || (exchange.error !== undefined && isOurFault(exchange.error))) return;
+    if (!ports.isCurrent(target)) return;
     const nowMs = ports.now();
     const failures = ports.failuresOf(laneKey, target);
     const tripped = failures.record(nowMs, exchange.outcome === 'delivered', target.spec.config.circuit);

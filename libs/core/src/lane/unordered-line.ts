@@ -1,6 +1,9 @@
 import type { LaneMessage } from './lane-message.ts';
 
-/** Known messages of a lane without order, oldest first. */
+/**
+ * Known messages of a lane without order, oldest event first: matchers that run side by side do not store them in the order
+ * of publishing, and who was paused expects them in it.
+ */
 export interface UnorderedLine {
   add(message: LaneMessage): void;
   size(): number;
@@ -17,7 +20,11 @@ export function makeUnorderedLine(): UnorderedLine {
   let waiting: LaneMessage[] = [];
 
   return {
-    add: (message) => void waiting.push(message),
+    add(message) {
+      let at = waiting.length;
+      while (at > 0 && (waiting[at - 1]?.eventSeq ?? 0) > message.eventSeq) at--;
+      waiting.splice(at, 0, message);
+    },
     size: () => waiting.length,
     first: (count) => waiting.slice(0, count),
     take: (count) => waiting.splice(0, count),
