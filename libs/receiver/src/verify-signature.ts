@@ -1,124 +1,134 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
-import { parseSecret, SECRET_PREFIX } from '#core/signature/signing-secret';
-import {
-  parseSignatureList,
-  parseTimestamp,
-  signedPrefix,
-  WEBHOOK_ID,
-  WEBHOOK_SIGNATURE,
-  WEBHOOK_TIMESTAMP,
-} from '#core/signature/standard-webhooks';
-import { headerPairs, type RequestHeaders } from './request-headers.ts';
+import { DEFAULT_HEADER_NAMES, type HmacHeaderNames } from '#core/signature/hmac-timestamp';
+import { DEFAULT_COMPONENTS, DEFAULT_TAG } from '#core/signature/rfc9421';
+import type { SignatureProfile } from '#core/signature/signature-settings';
+import type { VerificationFailure } from './failure.ts';
+import { acceptedProfiles, decidingProfile, type SigningProfile } from './profiles/deciding-profile.ts';
+import { verifyHmacTimestamp } from './profiles/hmac-timestamp.ts';
+import { verifyDraft05 } from './profiles/http-signatures-draft05.ts';
+import type { Policy, SignatureCheck } from './profiles/policy.ts';
+import { verifyRfc9421 } from './profiles/rfc9421.ts';
+import { keyOf, verifyStandardWebhooks, verifyStandardWebhooksV1a } from './profiles/standard-webhooks.ts';
+import { readPublicKey, type PublicKeyInput } from './public-key.ts';
+import { readRequest, type ReceivedNotification, type SignedRequest } from './received-notification.ts';
+import { ReceiverMisconfigured } from './receiver-misconfigured.ts';
 
-/** A notification as it came in. The body must be the raw bytes: a parsed and re-serialised body never verifies. */
-export interface ReceivedNotification {
-  readonly headers: RequestHeaders;
-  readonly body: Uint8Array;
-}
-
-export interface VerifyOptions {
+/** Whom to trust, and how far. At least one of `secrets` and `publicKeys` is needed, or `acceptUnsigned`. */
+export interface SignatureOptions {
   /** Every secret that may have signed, `whsec_…`: two while one is being rotated (SW-4). */
-  readonly secrets: readonly string[];
+  readonly secrets?: readonly string[];
+  /** Every public key that may have signed. A request that is only signed with a secret is then refused. */
+  readonly publicKeys?: readonly PublicKeyInput[];
+  /** Accept these profiles only. Default: all that there are keys for. */
+  readonly profiles?: readonly SignatureProfile[];
   /** How far sender's and receiver's clocks may be apart, inclusive. Seconds, default 300 (SW-5). */
   readonly toleranceSeconds?: number;
   /** Unix seconds, default: now. */
   readonly nowSeconds?: number;
-}
-
-/** Why a notification is not to be trusted, and what to check. Codes are stable. */
-export interface VerificationFailure {
-  readonly ok: false;
-  readonly code:
-    | 'missing_header'
-    | 'malformed_header'
-    | 'timestamp_too_old'
-    | 'timestamp_too_new'
-    | 'malformed_secret'
-    | 'signature_mismatch';
-  readonly detail: string;
-}
-
-export interface VerifiedSignature {
-  readonly ok: true;
-  /** The same for every attempt of one delivery: deduplicate on it (SW-5). */
-  readonly messageId: string;
-  readonly timestampSeconds: number;
+  /** Of `hmac-timestamp`, as in `config.signature.headerNames`. */
+  readonly hmacHeaderNames?: HmacHeaderNames;
+  /** Of `rfc9421`, as in `config.signature.tag`; `false`: any or none. Default `cloudevents-webhook`. */
+  readonly tag?: string | false;
+  /**
+   * What a signature of `rfc9421` has to cover. Default: what Posthaste covers by default. The digest of a body is required
+   * whatever this says.
+   */
+  readonly requiredComponents?: readonly string[];
+  /** For subscriptions with the profile `none`: trust everything. Not together with keys. */
+  readonly acceptUnsigned?: boolean;
 }
 
 const DEFAULT_TOLERANCE_SECONDS = 300;
 
-/** Checks the Standard Webhooks signature alone, whatever the body is (SW-1 … SW-5, SW-10). */
-export function verifySignature(
-  { headers, body }: ReceivedNotification,
-  { secrets, toleranceSeconds = DEFAULT_TOLERANCE_SECONDS, nowSeconds = Date.now() / 1000 }: VerifyOptions,
-): VerifiedSignature | VerificationFailure {
-  const fields = readFields(headers);
-  if (!fields.ok) return fields;
-  const { messageId, timestampSeconds, signatures } = fields;
-  const skew = checkSkew(timestampSeconds, Math.floor(nowSeconds), toleranceSeconds);
-  if (skew !== undefined) return skew;
-  if (secrets.length === 0) return failure('malformed_secret', 'No secret was given to verify with.');
-  for (const secret of secrets) {
-    const parsed = parseSecret(secret.startsWith(SECRET_PREFIX) ? secret : SECRET_PREFIX + secret);
-    if (!parsed.ok) return failure('malformed_secret', `A secret that was given can not be one. ${parsed.detail}`);
-    const prefix = signedPrefix({ messageId, timestampSeconds });
-    const expected = createHmac('sha256', parsed.key).update(prefix).update(body).digest('base64');
-    if (signatures.some((signature) => equalInConstantTime(signature, expected))) {
-      return { ok: true, messageId, timestampSeconds };
-    }
-  }
-  return failure(
-    'signature_mismatch',
-    'No signature fits: either the secret is another subscription’s, or the body is not byte for byte what was sent ' +
-      '(verify the raw body, before any JSON parser or character conversion).',
-  );
+/**
+ * Checks the signature alone, whatever the body is (SW-1 … SW-5, SW-10, MS-1 … MS-8). {@link verify} reads the event too,
+ * and can fetch keys.
+ *
+ * @throws ReceiverMisconfigured
+ */
+export function verifySignature(notification: ReceivedNotification, options: SignatureOptions): SignatureCheck {
+  const decided = decide(notification, options);
+  return decided.ok ? checkDecided(decided, options, options.publicKeys ?? []) : decided;
 }
 
-type SignatureFields =
-  | {
-      readonly ok: true;
-      readonly messageId: string;
-      readonly timestampSeconds: number;
-      readonly signatures: readonly string[];
-    }
-  | VerificationFailure;
-
-function readFields(headers: RequestHeaders): SignatureFields {
-  const byName = new Map(headerPairs(headers));
-  const missing = [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE].filter((name) => !byName.get(name));
-  if (missing.length > 0) {
-    return failure('missing_header', `${missing.join(', ')}: not in the request. Does a proxy drop it?`);
-  }
-  const messageId = byName.get(WEBHOOK_ID) ?? '';
-  const timestampSeconds = parseTimestamp(byName.get(WEBHOOK_TIMESTAMP) ?? '');
-  const signatures = parseSignatureList(byName.get(WEBHOOK_SIGNATURE) ?? '');
-  if (!/^[\x21-\x2d\x2f-\x7e]+$/.test(messageId)) {
-    return failure('malformed_header', `${WEBHOOK_ID}: must be visible ASCII without dots.`);
-  }
-  if (timestampSeconds === undefined) {
-    return failure('malformed_header', `${WEBHOOK_TIMESTAMP}: must be Unix seconds, an integer.`);
-  }
-  if (signatures.length === 0) {
-    return failure('malformed_header', `${WEBHOOK_SIGNATURE}: has no signature of version v1.`);
-  }
-  return { ok: true, messageId, timestampSeconds, signatures };
+/** The check of the one profile that decides, with these public keys. */
+export function checkDecided(
+  { profile, request }: DecidedRequest,
+  options: SignatureOptions,
+  publicKeys: readonly PublicKeyInput[],
+): SignatureCheck {
+  if (profile === 'none') return { ok: true, profile, signedFields: [] };
+  return CHECKS[profile](request, policyOf(options, publicKeys));
 }
 
-function checkSkew(sentAt: number, now: number, tolerance: number): VerificationFailure | undefined {
-  const ageSeconds = now - sentAt;
-  const hint = `beyond the tolerance of ${tolerance} s. Is it a replay, or is the clock of this machine wrong?`;
-  if (ageSeconds > tolerance) return failure('timestamp_too_old', `It was signed ${ageSeconds} s ago, ${hint}`);
-  if (-ageSeconds > tolerance) {
-    return failure('timestamp_too_new', `It was signed ${-ageSeconds} s in the future, ${hint}`);
+const CHECKS: Readonly<Record<SigningProfile, (request: SignedRequest, policy: Policy) => SignatureCheck>> = {
+  rfc9421: verifyRfc9421,
+  'http-signatures-draft-05': verifyDraft05,
+  'standard-webhooks-v1a': verifyStandardWebhooksV1a,
+  'standard-webhooks': verifyStandardWebhooks,
+  'hmac-timestamp': verifyHmacTimestamp,
+};
+
+export interface DecidedRequest {
+  readonly ok: true;
+  readonly profile: SignatureProfile;
+  readonly request: SignedRequest;
+}
+
+/** The request in one shape, and the profile that decides. */
+export function decide(
+  notification: ReceivedNotification,
+  options: DecisionOptions,
+): DecidedRequest | VerificationFailure {
+  const accepted = checkOptions(options);
+  const read = readRequest(notification);
+  if (!read.ok) return read;
+  if (options.acceptUnsigned === true) return { ...read, profile: 'none' };
+  const decided = decidingProfile(read.request, accepted, options.hmacHeaderNames ?? DEFAULT_HEADER_NAMES);
+  return decided.ok ? { ...decided, request: read.request } : decided;
+}
+
+interface DecisionOptions extends SignatureOptions {
+  /** True when there will be more public keys. */
+  readonly fetchesKeys?: boolean;
+}
+
+/**
+ * @returns the profiles that are accepted
+ * @throws ReceiverMisconfigured when the options can work for no request
+ */
+export function checkOptions(options: DecisionOptions): readonly SigningProfile[] {
+  const { secrets = [], publicKeys = [], fetchesKeys = false, acceptUnsigned = false, profiles } = options;
+  const has = { secrets: secrets.length > 0, publicKeys: publicKeys.length > 0 || fetchesKeys };
+  const accepted = acceptedProfiles(has, profiles);
+  checkConfiguration({ hasKeys: has.secrets || has.publicKeys, acceptUnsigned, acceptsAny: accepted.length > 0 });
+  for (const secret of secrets) keyOf(secret);
+  return accepted;
+}
+
+function checkConfiguration(given: {
+  readonly hasKeys: boolean;
+  readonly acceptUnsigned: boolean;
+  readonly acceptsAny: boolean;
+}): void {
+  if (given.acceptUnsigned && given.hasKeys) {
+    throw new ReceiverMisconfigured(
+      'acceptUnsigned together with keys would accept what nobody signed: give one of them.',
+    );
   }
-  return undefined;
+  if (given.acceptUnsigned) return;
+  if (!given.hasKeys)
+    throw new ReceiverMisconfigured('Nothing to verify with was given: secrets, publicKeys or jwksUrl.');
+  if (!given.acceptsAny) throw new ReceiverMisconfigured('`profiles` has none that the keys here are for.');
 }
 
-function failure(code: VerificationFailure['code'], detail: string): VerificationFailure {
-  return { ok: false, code, detail };
-}
-
-function equalInConstantTime(given: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
-  return a.length === b.length && timingSafeEqual(a, b);
+function policyOf(options: SignatureOptions, publicKeys: readonly PublicKeyInput[]): Policy {
+  return {
+    secrets: options.secrets ?? [],
+    keys: publicKeys.map(readPublicKey),
+    toleranceSeconds: options.toleranceSeconds ?? DEFAULT_TOLERANCE_SECONDS,
+    nowSeconds: options.nowSeconds ?? Date.now() / 1000,
+    hmacHeaderNames: options.hmacHeaderNames ?? DEFAULT_HEADER_NAMES,
+    tag: options.tag ?? DEFAULT_TAG,
+    requiredComponents: options.requiredComponents ?? DEFAULT_COMPONENTS,
+  };
 }

@@ -73,6 +73,10 @@ export interface Sink {
   respondWith(respond: Respond): void;
   /** From now on answers `OPTIONS` like this. */
   handshakeWith(respond: Respond): void;
+  /** Closes the port and all connections: who comes is refused. */
+  goAway(): Promise<void>;
+  /** After {@link goAway}: the same port. */
+  comeBack(): Promise<void>;
   /** Resolves when `count` requests are there; rejects after the deadline with how many there were. */
   waitFor(count: number, options?: { deadlineMs?: number }): Promise<readonly Received[]>;
   /** Closes the server and all connections, and removes what it wrote. */
@@ -110,6 +114,15 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
   const dir = await mkdtemp(join(tmpdir(), 'posthaste-sink-'));
   const caFile = join(dir, 'ca.pem');
   await writeFile(caFile, caPem);
+
+  async function goAway(): Promise<void> {
+    if (!server.listening) return;
+    const closed = once(server, 'close');
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  }
+
   return {
     url: `${certificate ? 'https' : 'http'}://127.0.0.1:${port}`,
     port,
@@ -125,6 +138,10 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     handshakeWith(next) {
       handshake = next;
     },
+    goAway,
+    async comeBack() {
+      await listen(server, port);
+    },
     async waitFor(count, wait) {
       await eventually(() => {
         if (received.length >= count) return true;
@@ -133,10 +150,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
       return received;
     },
     async stop() {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
+      await goAway();
       await rm(dir, { recursive: true, force: true });
     },
   };

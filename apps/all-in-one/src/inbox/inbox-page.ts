@@ -124,6 +124,7 @@ function pills({ verification, isDuplicate, answeredStatus }: InboxNotification)
 const ADVICE: Readonly<Record<string, string>> = {
   signature_mismatch:
     'If you made the subscription without this inbox’s secret, make it again with the secret at the top of this page.',
+  profile_not_accepted: 'An inbox has a secret and no keys: it can not verify what is signed with a key of the tenant.',
   missing_header:
     'A subscription with the signature profile "none" sends no signature; so does whoever posts here by hand.',
 };

@@ -52,7 +52,8 @@ async function post(
 ): Promise<Response> {
   const body = Buffer.from(JSON.stringify(EVENT));
   const signable = { messageId, timestampSeconds: Math.floor(Date.now() / 1000), body };
-  const signed = secret === undefined ? {} : Object.fromEntries(sign(signable, [secret]));
+  const signed =
+    secret === undefined ? {} : Object.fromEntries(sign(signable, { profile: 'standard-webhooks', secrets: [secret] }));
   return fetch(`${service.url}/inbox/${inbox}${query}`, {
     method: 'POST',
     headers: { 'content-type': 'application/cloudevents+json', ...signed, ...headers },

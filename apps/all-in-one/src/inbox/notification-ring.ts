@@ -1,4 +1,4 @@
-import type { VerificationFailure } from '#receiver/verify-signature';
+import type { VerificationFailure } from '#receiver/verify';
 
 /** A notification as an inbox keeps it. */
 export interface InboxNotification {

@@ -23,6 +23,7 @@ interface Ports {
 export function makeReceiveNotification({ ring, secretOf, now }: Ports) {
   return async ({ inbox, headers, body, behaviour }: NotificationRequest): Promise<SinkAnswer> => {
     const receivedAtMs = now();
+    const examined = await examine(headers, body, secretOf(inbox), receivedAtMs);
     const messageId = headers.find(([name]) => name.toLowerCase() === WEBHOOK_ID)?.[1];
     const history = messageId === undefined ? undefined : ring.history(inbox, messageId);
     const attempt = (history?.attemptCount ?? 0) + 1;
@@ -31,7 +32,7 @@ export function makeReceiveNotification({ ring, secretOf, now }: Ports) {
       receivedAtMs,
       headers: headers.map(withoutCredentials),
       body,
-      ...examine(headers, body, secretOf(inbox), receivedAtMs),
+      ...examined,
       ...(messageId === undefined ? {} : { messageId }),
       attempt,
       isDuplicate: history?.isAccepted ?? false,
@@ -44,14 +45,14 @@ export function makeReceiveNotification({ ring, secretOf, now }: Ports) {
 
 type Examined = Pick<InboxNotification, 'verification' | 'event' | 'notAnEvent'>;
 
-function examine(
+async function examine(
   headers: readonly (readonly [string, string])[],
   body: Uint8Array,
   secret: string,
   nowMs: number,
-): Examined {
-  const verified = verify({ headers, body }, { secrets: [secret], nowSeconds: nowMs / 1000 });
-  if (verified.ok) return { verification: { ok: true }, event: attributesOf(verified.event) };
+): Promise<Examined> {
+  const verified = await verify({ headers, body }, { secrets: [secret], nowSeconds: nowMs / 1000 });
+  if (verified.ok) return { verification: { ok: true }, event: attributesOf(verified.events[0]) };
   if (verified.code === 'not_a_cloudevent') return { verification: { ok: true }, ...eventIn(headers, body) };
   return { verification: verified, ...eventIn(headers, body) };
 }
