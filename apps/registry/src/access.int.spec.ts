@@ -8,13 +8,7 @@ import type { RegistryRecord } from '#contracts/bus/registry-record';
 import type { AuditResource } from '#contracts/http/audit';
 import { attributeOf } from '#core/event/cloud-event';
 import { toNatsMessage } from '#core/event/nats-binding';
-import {
-  deliveryIdInput,
-  makeDeliveryId,
-  type DeliveryId,
-  type SubscriptionId,
-  type TenantId,
-} from '#core/ids';
+import { deliveryIdInput, makeDeliveryId, type DeliveryId, type SubscriptionId, type TenantId } from '#core/ids';
 import { API_KEY_SCOPES, type ApiKeyScope } from '#core/registry/api-key';
 import { startService, type RunningService } from '#platform/bootstrap';
 import { loadConfig } from '#platform/config';
@@ -87,7 +81,11 @@ afterAll(async () => {
 function sealed(question: { secret?: string; algorithm?: string }): object {
   if (question.algorithm !== undefined) {
     const { publicKey } = generateKeyPairSync('ed25519');
-    return { id: randomBytes(32).toString('base64url'), publicJwk: publicKey.export({ format: 'jwk' }), sealedPrivateKey: 'sealed:private' };
+    return {
+      id: randomBytes(32).toString('base64url'),
+      publicJwk: publicKey.export({ format: 'jwk' }),
+      sealedPrivateKey: 'sealed:private',
+    };
   }
   const { secret = `whsec_${randomBytes(32).toString('base64')}` } = question;
   return { ok: true, sealed: `sealed:${sha256Hex(secret)}`, secret };
@@ -142,7 +140,12 @@ async function aDeadDelivery(tenant: TenantId, subscription: SubscriptionId) {
   const about = { tenant, delivery, subscription, eventSeq, acceptedAtMs, source, id, type };
   const matched: Fact = {
     kind: 'matched',
-    ...{ tenant, eventSeq, acceptedAtMs, source, id, type },
+    tenant,
+    eventSeq,
+    acceptedAtMs,
+    source,
+    id,
+    type,
     atMs: acceptedAtMs,
     matchCount: 1,
     matches: [{ delivery, subscription }],
@@ -450,13 +453,17 @@ describe('the audit', () => {
   test('says of every command who, when, from where and what, newest first, and no secret', async () => {
     const { tenant, by, key, id, secret } = await aBusyTenant();
     const { data } = await audit(key);
-    const commands = data.filter((entry) => entry.from !== undefined);
+    // What a command entails, such as the first signing key of a tenant, is told as well.
+    const commands = data.filter(({ from: address, aggregate }) => address !== undefined && aggregate !== 'signingkey');
     expect(commands).toEqual([
       expect.objectContaining({ what: 'secret-rotated', details: { graceUntil: expect.any(String) } }),
       expect.objectContaining({ what: 'paused', details: { reason: 'maintenance' } }),
       expect.objectContaining({ by, from, tenant, aggregate: 'subscription', id, what: 'created', details: { sink } }),
       expect.objectContaining({
-        ...{ by: 'admin', aggregate: 'apikey', id: by, what: 'created' },
+        by: 'admin',
+        aggregate: 'apikey',
+        id: by,
+        what: 'created',
         details: { name: by, scopes: ALL, prefix: key.slice(0, 10) },
       }),
       expect.objectContaining({ by: 'admin', from: '127.0.0.1', aggregate: 'tenant', id: tenant, what: 'created' }),
@@ -478,7 +485,13 @@ describe('the audit', () => {
     const { data } = await audit(key, '?aggregate=delivery');
     expect(data).toEqual([
       {
-        ...{ at: expect.any(String), by, from, tenant, aggregate: 'delivery', id: delivery, what: 'redelivered' },
+        at: expect.any(String),
+        by,
+        from,
+        tenant,
+        aggregate: 'delivery',
+        id: delivery,
+        what: 'redelivered',
         details: { subscription: id, attempt: 2 },
       },
     ]);
@@ -517,12 +530,15 @@ describe('the audit', () => {
     expect((await call('GET', '/v1/audit', (await aKey(one.tenant, ['manage', 'read'])).key)).status).toBe(403);
   });
 
-  test.each(['since=yesterday', 'aggregate=sink', 'after=x', 'by=', 'since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z'])(
-    'refuses ?%s with what is wrong',
-    async (query) => {
-      expect(problemOf(await call('GET', `/v1/audit?${query}`, adminToken))).toEqual([400, 'invalid-query']);
-    },
-  );
+  test.each([
+    'since=yesterday',
+    'aggregate=sink',
+    'after=x',
+    'by=',
+    'since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z',
+  ])('refuses ?%s with what is wrong', async (query) => {
+    expect(problemOf(await call('GET', `/v1/audit?${query}`, adminToken))).toEqual([400, 'invalid-query']);
+  });
 
   test('does not have what was refused: that is counted by the code of the problem', async () => {
     const { tenant, key } = await aBusyTenant();

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, silentLogger } from '#testkit/test-bus';
 import { TopologyError } from './bus-errors.ts';
 import { connectBus } from './connection.ts';
-import { configDifferences, ensureTopology } from './ensure-topology.ts';
+import { configDifferences } from './config-differences.ts';
+import { ensureTopology } from './ensure-topology.ts';
 
 jest.setTimeout(60_000);
 
@@ -36,7 +38,10 @@ describe('ensureTopology', () => {
 
   test('leaves nothing of its self-test behind', async () => {
     const bus = await makeTestBus(nats.url);
-    expect((await bus.jsm.streams.info(bus.topology.streams.RETRIES)).state.messages).toBe(0);
+    const { streams } = bus.topology;
+    await eventually(async () => (await bus.jsm.streams.info(streams.RETRIES)).state.messages === 0, {
+      deadlineMs: 15_000,
+    });
     await bus.close();
   });
 

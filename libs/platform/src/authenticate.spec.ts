@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ApiKeyId, TenantId } from '#core/ids';
 import type { ApiKey } from '#core/registry/api-key';
-import { makeApiKeyFinder, makeAuthenticate, requireAdmin, requireScope } from './authenticate.ts';
+import { callerOf, makeApiKeyFinder, makeAuthenticate, requireAdmin, requireScope } from './authenticate.ts';
 import { sha256Hex } from './digest.ts';
 import { ProblemError, type Problem } from './problem.ts';
 
@@ -61,6 +61,12 @@ describe('authenticate', () => {
     const principal = await authenticate(bearer(adminToken, 'acme'));
     expect(principal).toMatchObject({ by: 'admin', isAdmin: true, tenant: 'acme' });
     expect(requireScope(principal, 'manage')).toBe('acme');
+  });
+
+  test('says who commands and from where, as far as that is known', async () => {
+    expect(callerOf(await authenticate(bearer(keyText), '192.0.2.1'))).toEqual({ by: 'key_01', from: '192.0.2.1' });
+    expect(callerOf(await authenticate(bearer(adminToken), '192.0.2.1'))).toEqual({ by: 'admin', from: '192.0.2.1' });
+    expect(callerOf(await authenticate(bearer(keyText)))).toEqual({ by: 'key_01' });
   });
 
   test.each([

@@ -63,7 +63,8 @@ export function makeAuthenticate(ports: AuthenticationPorts): Authenticate {
     const key = API_KEY.test(token) ? await findKey(ports, token) : undefined;
     if (key === undefined) {
       refuseGuessing(guesses, address);
-      if (constantTimeEqual(token, ports.adminToken)) return { ...(await adminPrincipal(named, ports)), ...fromOf(address) };
+      if (constantTimeEqual(token, ports.adminToken))
+        return { ...(await adminPrincipal(named, ports)), ...fromOf(address) };
       guesses.failed(address);
       throw unauthorized('invalid-credential', `This key or token is not known. ${HOW_TO_AUTHENTICATE}`);
     }

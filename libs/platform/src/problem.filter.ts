@@ -31,7 +31,10 @@ export class ProblemFilter implements ExceptionFilter {
   /** Never the credential, and no query either: it may hold one. */
   #refused({ code, status, detail }: Problem, request: FastifyRequest): void {
     this.#onRefused(code);
-    this.#logger.info({ code, status, detail, from: request.ip, method: request.method, path: pathOf(request) }, 'refused');
+    this.#logger.info(
+      { code, status, detail, from: request.ip, method: request.method, path: pathOf(request) },
+      'refused',
+    );
   }
 }
 
