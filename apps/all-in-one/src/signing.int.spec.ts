@@ -106,7 +106,7 @@ async function aTenant(): Promise<Tenant> {
     async subscribe(signature) {
       const answer = await call('POST', '/v1/subscriptions', {
         ...minimal,
-        config: { signature, validation: { mode: 'none' } },
+        config: { signature, validation: { mode: 'none' }, authorization: 'none' },
       });
       expect([answer.status, answer.text]).toEqual([201, expect.stringContaining('sub_')]);
       return answer.json<SubscriptionResource>();

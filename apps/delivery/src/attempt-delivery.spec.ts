@@ -67,6 +67,7 @@ function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs
     {
       findSubscription: () => Promise.resolve(subscription()),
       readEvent: () => Promise.resolve(undefined),
+      pauseFor: () => undefined,
       sign: ({ messageId, timestampSeconds }) =>
         Promise.resolve([
           ['webhook-id', messageId],
@@ -194,6 +195,78 @@ describe('one attempt', () => {
     expect(await tryDelivery(task)).toMatchObject({ held: { attempt: 1, holds: 1 } });
     expect(reported).toEqual(['wrong_master_key']);
     expect(posted).toEqual([]);
+  });
+
+  describe('with a credential', () => {
+    const spec = { ...subscription().spec, sinkcredential: { credentialtype: 'REFRESHTOKEN' } } as const;
+    const findSubscription = () => Promise.resolve({ ...subscription(), spec });
+    const sign = (asked: SignRequest[]) => (request: SignRequest) => {
+      asked.push(request);
+      return Promise.resolve([['authorization', 'Bearer the-token']] as const);
+    };
+
+    test('it asks for the header that authorizes it, for this sink', async () => {
+      const asked: SignRequest[] = [];
+      const { posted, attemptDelivery } = attempt({ findSubscription, sign: sign(asked) });
+      await attemptDelivery(task);
+      expect(asked).toMatchObject([{ authorization: { sink: 'https://sink.example/hook' } }]);
+      expect(posted[0]?.headers.get('authorization')).toBe('Bearer the-token');
+    });
+
+    test('it asks for a header alone when the profile is none, without the body', async () => {
+      const asked: SignRequest[] = [];
+      const config = { ...spec.config, signature: { profile: 'none' } } as const;
+      const unsigned = { ...subscription(), spec: { ...spec, config } };
+      await attempt({ findSubscription: () => Promise.resolve(unsigned), sign: sign(asked) }).attemptDelivery(task);
+      expect(asked[0]?.body).toHaveLength(0);
+    });
+
+    test('it is tried once more after a 401, at once, with a credential that is fresher', async () => {
+      const asked: SignRequest[] = [];
+      const exchange = { kind: 'response', status: 401 } as const;
+      const { attemptDelivery } = attempt({ findSubscription, sign: sign(asked), exchange });
+      const { nextTask } = await attemptDelivery(task);
+      expect(nextTask).toMatchObject({ attempt: 2, credentialRefusedAtMs: ACCEPTED_AT, dueAtMs: ACCEPTED_AT });
+      const second = await attemptDelivery(nextTask as DeliveryTask);
+      expect(asked[1]).toMatchObject({ authorization: { refusedAtMs: ACCEPTED_AT } });
+      expect(second.fact.next).toEqual({ kind: 'dead', reason: 'rejected_by_sink' });
+    });
+
+    test('it keeps nothing of it in the record of an answer that repeats it (WH-8)', async () => {
+      const exchange: Exchange = { kind: 'response', status: 500, body: { text: 'got the-token', truncated: false } };
+      const { fact } = await attempt({ findSubscription, sign: sign([]), exchange }).attemptDelivery(task);
+      expect(fact.request?.responseBody).toBe('got [secret]');
+    });
+
+    test('it makes the header anew when the request had to wait for its turn (SA-10)', async () => {
+      const asked: SignRequest[] = [];
+      let nowMs = ACCEPTED_AT;
+      const { attempts } = attempt({ findSubscription, sign: sign(asked), now: () => nowMs });
+      const ready = await attempts.prepare(task);
+      if (!('target' in ready)) throw new Error('not ready');
+      for (const waitMs of [5_000, 5_001]) {
+        await attempts.send(ready, () => {
+          nowMs += waitMs;
+          return Promise.resolve();
+        });
+      }
+      expect(asked).toHaveLength(3);
+    });
+
+    test.each(['credential_expired', 'credential_refused'] as const)(
+      'it waits, and the subscription is paused, when that is %s',
+      async (reason) => {
+        const paused: string[] = [];
+        const { posted, reported, tryDelivery } = attempt({
+          findSubscription,
+          sign: () => Promise.reject(new SignatureRefused(reason, refused, 'it is over')),
+          pauseFor: (...[cause, { id }, detail]) => paused.push(`${id} ${cause}: ${detail}`),
+        });
+        expect(await tryDelivery(task)).toMatchObject({ held: { attempt: 1, holds: 1 } });
+        expect(paused).toEqual([`${task.subscription} ${reason}: it is over`]);
+        expect([posted, reported]).toEqual([[], []]);
+      },
+    );
   });
 
   test.each([

@@ -8,7 +8,7 @@ import { deadlineOf, decideNext } from '#core/delivery/retry-schedule';
 import { secondTryCount, secondTryOf, type SecondTries } from '#core/delivery/second-try';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import { deliveryFateOf } from '#core/registry/subscription-state';
-import type { Subscription } from '#core/registry/subscription';
+import type { StopCause, Subscription } from '#core/registry/subscription';
 import type { SendReport } from '#core/lane/lane-owner';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { travelsInline } from '#contracts/bus/delivery-task-codec';
@@ -31,10 +31,14 @@ export interface AttemptPorts extends SendPorts {
   readEvent(seq: number): Promise<CloudEvent | undefined>;
   /** Tells an operator why a delivery waits for its signature. */
   reportRefusal(refusal: SignatureRefused): void;
+  /** Has a subscription paused whose credential is not good any more. Told again, it changes nothing. */
+  pauseFor(cause: CredentialCause, target: Subscription, detail: string): void;
   /** Id of the delivery that tells a dead letter sink of the end of another. */
   deadLetterIdOf(delivery: DeliveryId): DeliveryId;
   random(): number;
 }
+
+type CredentialCause = Extract<StopCause, 'credential_expired' | 'credential_refused'>;
 
 /** An attempt that is over: the fact of it, and what is to be stored before it. */
 export interface CompletedAttempt {
@@ -127,7 +131,7 @@ export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions): 
     const { task, event, target } = ready;
     const { retry } = target.spec.config;
     const outcome = classify(exchange, retry.outcomes);
-    const secondTry = secondTryAfter(ready, exchange, sentAs);
+    const secondTry = secondTryAfter(ready, { exchange, sentAtMs, sentAs });
     const expires = expiresAtMs(task, event);
     const next = decideNext({
       outcome,
@@ -200,7 +204,9 @@ export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions): 
     if (!(error instanceof SignatureRefused)) throw error;
     const nowMs = ports.now();
     if (error.isForGood) return endWithoutRequest({ task, event, subscription: target }, nowMs, 'unsignable');
-    ports.reportRefusal(error);
+    if (error.reason === 'credential_expired' || error.reason === 'credential_refused')
+      ports.pauseFor(error.reason, target, error.detail ?? error.message);
+    else ports.reportRefusal(error);
     const { holds = 0 } = task;
     return { held: { ...task, holds: holds + 1 }, untilMs: holdUntilMs(holds, nowMs, task.deadlineAtMs) };
   }
@@ -225,14 +231,14 @@ interface Ended {
 
 function secondTryAfter(
   { task, event, target }: ReadyDelivery,
-  exchange: Exchange | NatsExchange,
-  sentAs: Sent['sentAs'],
+  { exchange, sentAtMs, sentAs }: Sent,
 ): SecondTries | undefined {
   if (exchange.kind !== 'response') return undefined;
   const { retry } = target.spec.config;
   const credential = target.spec.sinkcredential?.credentialtype;
   return secondTryOf({
     status: exchange.status,
+    sentAtMs,
     event,
     sentAs,
     ...(credential === undefined ? {} : { credential }),

@@ -8,6 +8,7 @@ import { scheduleRetry } from '#bus/schedule';
 import { lastToken } from '#bus/subject-token';
 import { parseNatsMessage } from '#core/event/nats-binding';
 import { makeDeliveryId, type SubscriptionId } from '#core/ids';
+import { deliveryFateOf } from '#core/registry/subscription-state';
 import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { DeadLetter } from '#contracts/bus/facts';
 import type { GuardedClient } from '#outbound/guarded-client';
@@ -15,6 +16,7 @@ import type { NatsSinkClient } from '#outbound/nats-sink';
 import { randomBytes, sha256, shortHash } from '#platform/digest';
 import type { Clock } from '#platform/tokens';
 import type { AttemptPorts, HeldDelivery } from './attempt-delivery.ts';
+import { makePublishSubscriptionFact, makeTellVerdict } from './lane/lane.ports.ts';
 import type { SettlePorts } from './settle-attempt.ts';
 import { makeSignClient } from './sign-client.ts';
 import { childTraceparent } from './trace-context.ts';
@@ -40,11 +42,13 @@ export function makeAttemptPorts(
     maxMessageBytes: () => (bus.nc.info?.max_payload ?? Infinity) - MESSAGE_OVERHEAD_BYTES,
     request: (payload, timeoutMs) => request(bus, bus.topology.signSubject, payload, timeoutMs),
   });
+  const verdicts = makeTellVerdict(makePublishSubscriptionFact(bus), () => undefined, clock);
   const randomHex = (n: number): string => Buffer.from(randomBytes(n)).toString('hex');
   return {
     async findSubscription(tenant, id) {
       const known = snapshot.subscription(tenant, id);
-      if (known !== undefined) return known;
+      // Nothing ends because this process has not heard of a subscription yet, or of its resume.
+      if (known !== undefined && deliveryFateOf(known) !== 'end') return known;
       await snapshot.catchUp();
       return snapshot.subscription(tenant, id);
     },
@@ -62,6 +66,14 @@ export function makeAttemptPorts(
     deadLetterIdOf: (delivery) => makeDeliveryId(sha256(`${delivery} dead`)),
     reportRefusal: ({ message, reason }) => {
       bus.logger.error({ reason }, message);
+    },
+    pauseFor(cause, target, detail) {
+      verdicts.credential(cause, target, detail).catch((err: unknown) => {
+        bus.logger.warn(
+          { err, subscription: target.id },
+          'a credential is not good any more; told with the next delivery',
+        );
+      });
     },
     now: clock,
     random: Math.random,
@@ -81,7 +93,7 @@ export function makeSettlePorts({ publisher, topology }: Bus, clock: Clock): Set
       publish(
         topology.deadSubject(letter.tenant, letter.subscription),
         letter,
-        `d:${letter.delivery}-${letter.eventSeq}:${letter.attempts}`,
+        `d:${letter.delivery}-${letter.eventSeq}:${letter.attempts}:${letter.reason}`,
       ),
     async publishTask(task, payload) {
       await publisher.publish(topology.deliverSubject(task.subscription), payload, {

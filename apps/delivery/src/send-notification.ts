@@ -1,3 +1,4 @@
+import { authorizationOf, credentialHeaderName } from '#core/credential/authorization';
 import type { Exchange, NatsExchange } from '#core/delivery/outcome';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { toHttpNotification, type HttpNotification } from '#core/event/http-binding';
@@ -7,14 +8,15 @@ import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import type { ContentMode, Subscription, SubscriptionSpec } from '#core/registry/subscription';
 import { coversRequest } from '#core/signature/signature-settings';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
-import type { SignedHead } from '#contracts/bus/sign';
+import type { AuthorizationRequest, SignedHead } from '#contracts/bus/sign';
+import { withoutSecret } from './without-secret.ts';
 import { requestOriginHeaders } from './validation/request-origin.ts';
 
 type HeaderPair = readonly [string, string];
 
 /** What sending needs from outside. */
 export interface SendPorts {
-  /** Signature headers. Waits while the signer is away: deliveries wait, they do not fail. */
+  /** Headers that sign and authorize, in this order. Waits while the signer is away: deliveries wait, they do not fail. */
   sign(request: {
     subscription: SubscriptionId;
     tenant: TenantId;
@@ -23,6 +25,8 @@ export interface SendPorts {
     body: Uint8Array;
     /** For the profiles that sign the request as well. */
     head?: SignedHead;
+    /** Absent: no header is wanted that authorizes the notification. */
+    authorization?: AuthorizationRequest;
   }): Promise<readonly HeaderPair[]>;
   post(url: string, headers: readonly HeaderPair[], body: Uint8Array): Promise<Exchange>;
   publish(server: string, subject: string, headers: readonly HeaderPair[], payload: Uint8Array): Promise<NatsExchange>;
@@ -60,6 +64,8 @@ interface RequestParts {
   readonly messageId: string;
   readonly trace: HeaderPair;
   readonly before: BeforeRequest | undefined;
+  /** See `SecondTries`. */
+  readonly refusedAtMs: number | undefined;
 }
 
 type SpecOf<Protocol> = Extract<SubscriptionSpec, { protocol: Protocol }>;
@@ -78,20 +84,23 @@ export function makeSendNotification(ports: SendPorts, { userAgent, origin }: Se
     const notification = toHttpBatch(batch.map(({ event }) => event));
     const messageId = ports.batchIdOf(batch.map(({ task }) => task.delivery));
     const trace: HeaderPair = ['traceparent', ports.childTraceparent(undefined)];
-    return postNotification(target, target.spec, notification, { messageId, trace, before });
+    const refused = batch.flatMap(({ task }) => task.credentialRefusedAtMs ?? []);
+    const refusedAtMs = refused.length === 0 ? undefined : Math.max(...refused);
+    return postNotification(target, target.spec, notification, { messageId, trace, before, refusedAtMs });
   }
 
   function post({ task, event, target }: Sendable, spec: SpecOf<'HTTP'>, before?: BeforeRequest): Promise<Sent> {
     const notification = toHttpNotification(event, task.contentModeFallback ?? spec.config.contentMode);
     const trace = traceparentOf(task, event);
-    return postNotification(target, spec, notification, { messageId: task.delivery, trace, before });
+    const { delivery: messageId, credentialRefusedAtMs: refusedAtMs } = task;
+    return postNotification(target, spec, notification, { messageId, trace, before, refusedAtMs });
   }
 
   async function postNotification(
     target: Subscription,
     { sink, protocolsettings }: SpecOf<'HTTP'>,
     notification: Omit<HttpNotification, 'mode'> & { readonly mode: Sent['sentAs'] },
-    { messageId, trace, before }: RequestParts,
+    { messageId, trace, before, refusedAtMs }: RequestParts,
   ): Promise<Sent> {
     const unsigned: HeaderPair[] = [
       ['content-type', notification.contentType],
@@ -100,15 +109,26 @@ export function makeSendNotification(ports: SendPorts, { userAgent, origin }: Se
       ...Object.entries(protocolsettings.headers ?? {}), // none of ours are among them (SA-9)
       ...notification.headers,
     ];
+    const { body } = notification;
+    const isAuthorized = authorizationOf(target.spec) !== 'none';
+    const refused = refusedAtMs === undefined ? {} : { refusedAtMs };
+    const authorization = isAuthorized ? { sink, ...refused } : undefined;
+    const makeHeaders = async (nowMs: number): Promise<HeaderPair[]> => {
+      const head = coversRequest(target.spec.config.signature)
+        ? headToSign(sink, unsigned, { nowMs, bodyBytes: body.length })
+        : undefined;
+      const signature = await signatureOf(messageId, target, body, { nowMs, head, authorization });
+      return [...(head?.headers ?? unsigned), ...signature, trace];
+    };
     const nowMs = ports.now();
-    const head = coversRequest(target.spec.config.signature)
-      ? headToSign(sink, unsigned, { nowMs, bodyBytes: notification.body.length })
-      : undefined;
-    const signature = await signatureOf(messageId, target, notification.body, { nowMs, head });
-    const headers = [...(head?.headers ?? unsigned), ...signature, trace];
+    let headers = await makeHeaders(nowMs);
     if (before !== undefined) await before();
+    // A token that was good when the request was made ready may be over by now (SA-10).
+    if (isAuthorized && ports.now() - nowMs > READY_MS) headers = await makeHeaders(ports.now());
     const sentAtMs = ports.now();
-    return { sentAtMs, sentAs: notification.mode, exchange: await ports.post(sink, headers, notification.body) };
+    const exchange = await ports.post(sink, headers, body);
+    const secret = isAuthorized ? secretOf(headers, target.spec) : undefined;
+    return { sentAtMs, sentAs: notification.mode, exchange: withoutSecret(exchange, secret) };
   }
 
   /** The NATS binding (NB-1 … NB-3), with the signature as headers of the message. */
@@ -130,12 +150,19 @@ export function makeSendNotification(ports: SendPorts, { userAgent, origin }: Se
     messageId: string,
     { id, tenant, spec }: Subscription,
     body: Uint8Array,
-    { nowMs = ports.now(), head }: { readonly nowMs?: number; readonly head?: SignedHead | undefined } = {},
+    { nowMs = ports.now(), head, authorization }: SignatureParts = {},
   ) {
-    if (spec.config.signature.profile === 'none') return [];
-    const timestampSeconds = Math.floor(nowMs / 1000);
-    const request = { subscription: id, tenant, messageId, timestampSeconds, body };
-    return ports.sign(head === undefined ? request : { ...request, head });
+    const isUnsigned = spec.config.signature.profile === 'none';
+    if (isUnsigned && authorization === undefined) return [];
+    return ports.sign({
+      subscription: id,
+      tenant,
+      messageId,
+      timestampSeconds: Math.floor(nowMs / 1000),
+      body: isUnsigned ? NOTHING : body,
+      ...(head === undefined ? {} : { head }),
+      ...(authorization === undefined ? {} : { authorization }),
+    });
   }
 
   function traceparentOf(task: DeliveryTask, event: CloudEvent): HeaderPair {
@@ -143,6 +170,22 @@ export function makeSendNotification(ports: SendPorts, { userAgent, origin }: Se
   }
 
   return { send, sendBatch };
+}
+
+/** What has waited for longer since it was made ready is made ready again. */
+const READY_MS = 5_000;
+const NOTHING = new Uint8Array();
+
+interface SignatureParts {
+  readonly nowMs?: number;
+  readonly head?: SignedHead | undefined;
+  readonly authorization?: AuthorizationRequest | undefined;
+}
+
+/** What authorizes a request, as it is sent. */
+function secretOf(headers: readonly HeaderPair[], { sinkcredential }: SubscriptionSpec): string | undefined {
+  const wanted = credentialHeaderName(sinkcredential ?? {});
+  return headers.find(([name]) => name.toLowerCase() === wanted)?.[1];
 }
 
 /** The head with everything that a signature may cover; what is signed has to be sent exactly so (MS-4). */

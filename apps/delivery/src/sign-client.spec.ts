@@ -52,6 +52,27 @@ describe('the sign client', () => {
     expect(await Promise.all(signed)).toEqual([[['webhook-id', 'a']], [['webhook-id', 'b']], [['webhook-id', 'c']]]);
   });
 
+  test('asks again for what waits for a credential that is being renewed, and gives up after a while', async () => {
+    const { sign, asked } = aSigner();
+    const pending = (): SignReply => ({ ok: false, reason: 'credential_pending', detail: 'soon' });
+    const answered = sign(aRequest('a'));
+    for (const reply of [pending, pending, echo]) {
+      for (const before = asked.length; asked.length === before && !(before === 0 && asked.length > 0);)
+        await nextTurn();
+      asked.at(-1)?.answer(reply);
+      await nextTurn();
+    }
+    expect(await answered).toEqual([['webhook-id', 'a']]);
+    const refused = sign(aRequest('b')).catch((error: unknown) => error);
+    const first = asked.length;
+    while (asked.length < first + 9) {
+      await nextTurn();
+      asked.at(-1)?.answer(pending);
+    }
+    expect(await refused).toMatchObject({ reason: 'credential_pending', detail: 'soon', isForGood: false });
+    expect(asked).toHaveLength(first + 9);
+  });
+
   test('gathers while enough batches are under way', async () => {
     const { sign, asked, idsAsked } = aSigner({ maxBatchesInFlight: 1 });
     const signed: unknown[] = [];

@@ -44,12 +44,17 @@ export interface SignClient {
 interface Waiting {
   readonly request: SignRequest;
   readonly giveUpAt: number;
+  /** How often the answer was that a credential is being renewed. */
+  pendingCount: number;
   resolve(headers: readonly HeaderPair[]): void;
   reject(error: Error): void;
 }
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1000;
+/** A credential is renewed within a second, most often; for longer a delivery does not stand in the way of others. */
+const PENDING_PAUSE_MS = 200;
+const PENDING_MAX_COUNT = 8;
 
 /**
  * Asks the signer in batches. A batch leaves at the end of the event loop's turn in which its first request came, unless
@@ -102,12 +107,19 @@ export function makeSignClient(options: SignClientOptions): SignClient {
       if (replies.length !== batch.length) throw new Error(`${batch.length} questions, ${replies.length} answers`);
       failures = 0;
       batch.forEach((one, i) => {
-        settle(one, replies[i]);
+        if (isPending(replies[i]) && one.pendingCount++ < PENDING_MAX_COUNT) void askAgain(one);
+        else settle(one, replies[i]);
       });
     } catch (error) {
       await putBack(batch, error);
     }
     inFlight--;
+    schedule();
+  }
+
+  async function askAgain(one: Waiting): Promise<void> {
+    await sleep(PENDING_PAUSE_MS);
+    waiting.push(one);
     schedule();
   }
 
@@ -129,7 +141,7 @@ export function makeSignClient(options: SignClientOptions): SignClient {
         return Promise.reject(new SignatureRefused('too_large', request));
       }
       return new Promise((resolve, reject) => {
-        waiting.push({ request, giveUpAt: now() + patienceMs, resolve, reject });
+        waiting.push({ request, giveUpAt: now() + patienceMs, pendingCount: 0, resolve, reject });
         schedule();
       });
     },
@@ -138,7 +150,11 @@ export function makeSignClient(options: SignClientOptions): SignClient {
 
 function settle({ request, resolve, reject }: Waiting, reply: SignReply | undefined): void {
   if (reply?.ok === true) resolve(reply.headers);
-  else reject(new SignatureRefused(reply?.reason ?? 'unsignable', request));
+  else reject(new SignatureRefused(reply?.reason ?? 'unsignable', request, reply?.detail));
+}
+
+function isPending(reply: SignReply | undefined): boolean {
+  return reply?.ok === false && reply.reason === 'credential_pending';
 }
 
 function delay(ms: number): Promise<void> {
@@ -151,10 +167,13 @@ function delay(ms: number): Promise<void> {
 export class SignatureRefused extends Error {
   readonly code = 'signer.refused';
   readonly reason: SignRefusal | 'too_large';
+  /** For people. */
+  readonly detail: string | undefined;
 
-  constructor(reason: SignRefusal | 'too_large', { subscription }: SignRequest) {
-    super(`The signer refuses to sign for ${subscription}: ${reason}.`);
+  constructor(reason: SignRefusal | 'too_large', { subscription }: SignRequest, detail?: string) {
+    super(`The signer refuses to sign for ${subscription}: ${detail ?? reason}.`);
     this.reason = reason;
+    this.detail = detail;
   }
 
   /** True when asking again can not help, whatever an operator does. */

@@ -43,7 +43,11 @@ function makeLog() {
     };
     const execute = makeExecuteCommand(ports);
     return (name: string) =>
-      execute(tenantAggregate(registry, acme), { by: 'admin', from: '192.0.2.1' }, () => ({ kind: 'PutTenant', id: acme, name }) as const);
+      execute(
+        tenantAggregate(registry, acme),
+        { by: 'admin', from: '192.0.2.1' },
+        () => ({ kind: 'PutTenant', id: acme, name }) as const,
+      );
   };
   return { events, openProcess };
 }

@@ -8,7 +8,7 @@ import { serve, type Serving } from '#bus/request';
 import { decodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { Fact } from '#contracts/bus/facts';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
-import type { SealReply, SealSecretRequest } from '#contracts/bus/seal';
+import type { MakeKeyRequest, SealReply, SealSecretRequest } from '#contracts/bus/seal';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { toNatsMessage } from '#core/event/nats-binding';
 import { deliveryIdInput, makeDeliveryId, type SubscriptionId, type TenantId } from '#core/ids';
@@ -24,6 +24,7 @@ import { writeFacts } from '#store/write-facts';
 import { writeRegistry } from '#store/write-registry';
 import { anEvent } from '#testkit/an-event';
 import { eventually } from '#testkit/eventually';
+import { aMadeKey } from '#testkit/made-key';
 import { startNats, type TestNats } from '#testkit/nats';
 import { silentStoreLogger, startPostgres, type TestPostgres } from '#testkit/postgres';
 import { callApi, type Answer, type ApiRequest } from '#testkit/tenant-client';
@@ -99,9 +100,9 @@ function startRegistry(): Promise<RunningService> {
 /** Seals by hashing: nobody here has to open it again. */
 function startSigner(): Serving {
   return serve(bus, { subject: bus.topology.sealSubject, queue: 'signer' }, (payload) => {
-    const { secret = `whsec_${randomBytes(32).toString('base64')}` } = JSON.parse(
-      Buffer.from(payload).toString(),
-    ) as SealSecretRequest;
+    const question = JSON.parse(Buffer.from(payload).toString()) as SealSecretRequest | MakeKeyRequest;
+    if ('algorithm' in question) return Promise.resolve(Buffer.from(JSON.stringify(aMadeKey())));
+    const { secret = `whsec_${randomBytes(32).toString('base64')}` } = question;
     const reply: SealReply = { ok: true, sealed: `sealed:${sha256Hex(secret)}`, secret };
     return Promise.resolve(Buffer.from(JSON.stringify(reply)));
   });
@@ -299,6 +300,7 @@ describe('subscriptions', () => {
         retry: expect.objectContaining({ deadlineSeconds: 86_400, whenExhausted: 'repeat-last' }),
         validation: { mode: 'optional', method: 'webhook', deadlineSeconds: 300, callback: 'fallback' },
         ...ENGINE_DEFAULTS,
+        authorization: 'jwt',
       },
       state: 'active',
       validation: expect.objectContaining({ status: 'requested' }),
@@ -568,7 +570,7 @@ describe('when a part is away', () => {
       const refused = await call('POST', '/v1/subscriptions', key, { body: minimal });
       expect([refused.status, refused.json<ProblemBody>().code]).toEqual([503, 'signer-unavailable']);
       expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
-      await subscribe(key, { config: { signature: { profile: 'none' } } });
+      await subscribe(key, { config: { signature: { profile: 'none' }, authorization: 'none' } });
     } finally {
       signer = startSigner();
     }

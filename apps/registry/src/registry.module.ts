@@ -13,6 +13,7 @@ import { openDatabase, type Database } from '#store/database';
 import { AuditController } from './audit/audit.controller.ts';
 import { ApiKeysController } from './api-keys.controller.ts';
 import type { RegistryConfig } from './config.ts';
+import { CREDENTIAL_KEEPER, CredentialKeeper } from './credentials/credentials.provider.ts';
 import { declareMethods } from './declare-methods.ts';
 import { DeliveriesController } from './deliveries.controller.ts';
 import { ENGINE_RUNNER, EngineRunner } from './engine/engine.provider.ts';
@@ -101,6 +102,12 @@ const DAY_MS = 24 * 3_600_000;
       inject: [BUS, REGISTRY_SNAPSHOT, CLOCK, HEALTH_CHECKS],
       useFactory: (bus: Bus, snapshot: RegistrySnapshot, clock: Clock, health: HealthChecks) =>
         new ValidationRunner({ bus, snapshot, clock, execute: makeExecute({ bus, snapshot, clock }) }, health),
+    },
+    {
+      provide: CREDENTIAL_KEEPER,
+      inject: [BUS, REGISTRY_SNAPSHOT, CLOCK],
+      useFactory: (bus: Bus, snapshot: RegistrySnapshot, clock: Clock) =>
+        new CredentialKeeper(bus, { state: snapshot, execute: makeExecute({ bus, snapshot, clock }) }),
     },
     {
       provide: HEALTH_READER,

@@ -36,7 +36,8 @@ export function makeRotateSigningKeys({ signingKeys, keys, now }: RotationPorts,
       const due = dueOf(tenant, algorithm);
       if (due === undefined) return;
       if (due.kind !== 'create') await keys.step(tenant, due.key.id, due.kind, { by: ROTATION_ACTOR });
-      else await keys.create(tenant, algorithm, { by: ROTATION_ACTOR }, () => dueOf(tenant, algorithm)?.kind === 'create');
+      else
+        await keys.create(tenant, algorithm, { by: ROTATION_ACTOR }, () => dueOf(tenant, algorithm)?.kind === 'create');
     }
   }
 

@@ -38,6 +38,7 @@ export const WHAT = {
   SubscriptionExpired: 'expired',
   SecretRotated: 'secret-rotated',
   SecretsResealed: 'secrets-resealed',
+  CredentialRefreshed: 'credential-refreshed',
   ValidationRequested: 'validation-requested',
   ValidationRecorded: 'validation-recorded',
 } as const satisfies Record<SubscriptionEvent['kind'], string>;
@@ -79,6 +80,7 @@ function entryOf(
 
 function changedSecrets(event: SubscriptionEvent): readonly HistoryChange[] {
   if (event.kind === 'SecretRotated') return [{ pointer: '/config/signature/secret' }];
+  if (event.kind === 'CredentialRefreshed') return [{ pointer: '/sinkcredential' }];
   if (event.kind !== 'SubscriptionReplaced') return [];
   return [
     ...(event.sealedSecret === undefined ? [] : [{ pointer: '/config/signature/secret' }]),

@@ -11,6 +11,7 @@ import { makeLogger } from '#platform/logger';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { callApi, type Answer, type ApiRequest } from '#testkit/tenant-client';
+import { aMadeKey } from '#testkit/made-key';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { configSchema } from './config.ts';
 import { RegistryModule } from './registry.module.ts';
@@ -68,6 +69,7 @@ function startRegistry(env: Record<string, string> = {}): Promise<RunningService
 function startSigner(): Serving {
   return serve(bus, { subject: bus.topology.sealSubject, queue: 'signer' }, (payload) => {
     const question = JSON.parse(Buffer.from(payload).toString()) as SealRequest;
+    if ('algorithm' in question) return Promise.resolve(Buffer.from(JSON.stringify(aMadeKey())));
     if ('credential' in question) {
       sealedCredentials.push(question.credential);
       const reply: SealCredentialReply = { sealed: `sealed:${sha256Hex(JSON.stringify(question.credential))}` };
@@ -381,6 +383,7 @@ describe('the life of a subscription', () => {
       what: 'changed',
       at: expect.stringMatching(/^20.*Z$/),
       by: expect.stringMatching(/^key_/),
+      from: '127.0.0.1',
       changes: [
         { pointer: '/config/signature/secret' },
         { pointer: '/sinkcredential' },

@@ -1,9 +1,12 @@
-import type { SinkCredential } from '#contracts/http/sink-credential';
-import { authorizationHeaders, type SubscriptionRequest } from '#contracts/http/subscription-body';
+import { shownCredential } from '#contracts/http/sink-credential';
+import { credentialHeaderClashes, type SubscriptionRequest } from '#contracts/http/subscription-body';
 import type { Parsed, Violation } from '#contracts/http/violations';
+import { usesJwt } from '#core/credential/authorization';
+import { tokenEndpointOf, type SinkCredential } from '#core/credential/sink-credential';
+import { timestampToUnixMs } from '#core/event/timestamp';
 import { makeSubscriptionId, type SubscriptionId, type TenantId } from '#core/ids';
 import { expiresAtMs, isTerminal } from '#core/registry/subscription-state';
-import type { Subscription, SubscriptionCommand, SubscriptionSpec } from '#core/registry/subscription';
+import type { ShownCredential, Subscription, SubscriptionCommand, SubscriptionSpec } from '#core/registry/subscription';
 import type { KeyAlgorithm } from '#core/signature/rfc9421';
 import { keyAlgorithmOf, usesSecret } from '#core/signature/signature-settings';
 import type { Caller } from '#platform/authenticate';
@@ -173,6 +176,18 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
     return { kind: 'written', subscription, ...(secret === undefined ? {} : { secret }) };
   }
 
+  /** A token that is over was hardly meant, and a token endpoint is reached like any sink. */
+  function checkTokens(credential: SubscriptionRequest['credential']): readonly Violation[] {
+    if (credential?.kind !== 'set') return [];
+    const { credential: given } = credential;
+    const endpoint = tokenEndpointOf(given);
+    const member = given.credentialtype === 'REFRESHTOKEN' ? 'refreshtokenendpoint' : 'tokenendpoint';
+    return [
+      ...(endpoint === undefined ? [] : ports.checkSink(endpoint, `/sinkcredential/${member}`)),
+      ...checkTokenExpiry(given, ports.now()),
+    ];
+  }
+
   function whyDeclined(
     request: SubscriptionRequest,
     { tenant, id }: Pick<Target, 'tenant' | 'id'>,
@@ -182,6 +197,7 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
       ...checkSinksOf({ ...request.spec.config, sink: request.spec.sink }, ports.checkSink),
       ...checkExpiry(request.spec, ports.now()),
       ...checkCredential(request, state),
+      ...checkTokens(request.credential),
     ];
     if (violations.length > 0) return { kind: 'invalid', violations };
     const taken = ports.isSinkUnique ? holderOf(tenant, request.spec.sink, id) : undefined;
@@ -198,17 +214,17 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
     { tenant, id, ...caller }: Omit<Target, 'ifMatch'>,
     state: Subscription | undefined,
   ): Promise<Sealed> {
-    const algorithm = keyAlgorithmOf(wanted.config.signature);
-    if (algorithm !== undefined) await ports.ensureSigningKey(tenant, algorithm, caller);
     const needsSecret =
       usesSecret(wanted.config.signature) && (secret !== undefined || state?.sealedSecret === undefined);
     const sealedSecret = needsSecret ? await ports.seal(tenant, id, secret) : undefined;
     const set = credential?.kind === 'set' ? credential.credential : undefined;
     const sealedCredential = set && (await ports.sealCredential(tenant, id, set));
     const kept = credential?.kind === 'remove' ? undefined : state?.spec.sinkcredential;
-    const sinkcredential = set === undefined ? kept : { credentialtype: set.credentialtype };
+    const sinkcredential = set === undefined ? kept : shownCredential(set);
+    const spec = sinkcredential === undefined ? wanted : { ...wanted, sinkcredential };
+    for (const algorithm of algorithmsOf(spec)) await ports.ensureSigningKey(tenant, algorithm, caller);
     return {
-      spec: sinkcredential === undefined ? wanted : { ...wanted, sinkcredential },
+      spec,
       parts: {
         ...(sealedSecret === undefined ? {} : { sealedSecret: sealedSecret.sealed }),
         ...(sealedCredential === undefined ? {} : { sealedCredential }),
@@ -216,6 +232,15 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
       secret: sealedSecret?.secret,
     };
   }
+}
+
+/** Of the keys that its notifications and their tokens are signed with. */
+function algorithmsOf(spec: SubscriptionSpec): ReadonlySet<KeyAlgorithm> {
+  const ofSignature = keyAlgorithmOf(spec.config.signature);
+  return new Set([
+    ...(ofSignature === undefined ? [] : [ofSignature]),
+    ...(usesJwt(spec) ? (['ecdsa-p256-sha256'] as const) : []),
+  ]);
 }
 
 interface Sealed {
@@ -226,6 +251,13 @@ interface Sealed {
 
 type Prepared = Declined | { readonly command: SubscriptionCommand; readonly secret?: string | undefined };
 
+function checkTokenExpiry(credential: SinkCredential, nowMs: number): readonly Violation[] {
+  if (credential.credentialtype !== 'ACCESSTOKEN') return [];
+  if ((timestampToUnixMs(credential.accesstokenexpiresutc) ?? 0) > nowMs) return [];
+  const detail = 'The access token has expired; give one that has not.';
+  return [{ rule: 'SA-10', pointer: '/sinkcredential/accesstokenexpiresutc', detail }];
+}
+
 function checkExpiry(spec: SubscriptionSpec, nowMs: number): readonly Violation[] {
   if (expiresAtMs(spec) > nowMs) return [];
   return [{ pointer: '/config/expiresAt', detail: 'This is in the past; leave it out, or name a later instant.' }];
@@ -233,13 +265,18 @@ function checkExpiry(spec: SubscriptionSpec, nowMs: number): readonly Violation[
 
 /** What a body says of the credential has to fit to the one there is (SA-10). */
 function checkCredential({ spec, credential }: SubscriptionRequest, state?: Subscription): readonly Violation[] {
-  const current = state?.spec.sinkcredential?.credentialtype;
-  if (credential?.kind === 'keep' && credential.credentialtype !== current) {
+  const current = state?.spec.sinkcredential;
+  if (credential?.kind === 'keep' && !isSame(credential, current)) {
     const detail = `There is no credential of the type ${credential.credentialtype} to keep; give all of its members.`;
     return [{ rule: 'SA-10', pointer: '/sinkcredential', detail }];
   }
-  const isThere = credential === undefined ? current !== undefined : credential.kind !== 'remove';
-  return isThere ? authorizationHeaders(spec) : [];
+  const given = credential?.kind === 'set' ? shownCredential(credential.credential) : current;
+  return given === undefined || credential?.kind === 'remove' ? [] : credentialHeaderClashes(spec, given);
+}
+
+/** A header that is not named is the one there is. */
+function isSame(asked: ShownCredential, current: ShownCredential | undefined): boolean {
+  return asked.credentialtype === current?.credentialtype && (asked.header ?? current.header) === current.header;
 }
 
 function refusedBy({ code, detail }: { readonly code: string; readonly detail: string }): SubscriptionWritten {

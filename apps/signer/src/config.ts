@@ -1,10 +1,19 @@
 import { z } from 'zod';
-import { busVariables, publicVariables, secret, serviceVariables } from '#platform/config';
+import {
+  busVariables,
+  egressVariables,
+  publicVariables,
+  secret,
+  serviceVariables,
+  sinkVariables,
+} from '#platform/config';
 import { parseMasterKeys } from './read-master-keys.ts';
 
 export const configSchema = z.object({
   ...serviceVariables,
   ...busVariables,
+  ...sinkVariables,
+  ...egressVariables,
   POSTHASTE_PUBLIC_URL: publicVariables.POSTHASTE_PUBLIC_URL.describe(
     'URL under which others reach the gateway: signatures name the URL of their public key there.',
   ),

@@ -33,6 +33,7 @@ function aRegistry(...initial: Subscription[]) {
     findSubscription: (of, id) => (seen.get(id)?.tenant === of ? seen.get(id) : undefined),
     signingKeys: () => [],
     nonce: () => 'n',
+    authorize: () => ({ ok: true, header: ['authorization', 'Bearer t'] }),
     catchUp() {
       catchUps++;
       for (const one of behind) seen.set(one.id, one);

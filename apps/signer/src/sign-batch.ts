@@ -3,9 +3,11 @@ import type { SignRefusal, SignReply, SignRequest } from '#contracts/bus/sign';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import { keysThatSign, type SigningKey } from '#core/registry/signing-key';
 import type { Subscription } from '#core/registry/subscription';
+import type { HeaderPair } from '#core/signature/http-message';
 import { keyAlgorithmOf } from '#core/signature/signature-settings';
 import { formatSecret } from '#core/signature/signing-secret';
 import { UnsignableMessage } from '#core/signature/unsignable-message';
+import type { Authorizing } from './credentials/authorize.ts';
 import type { MasterKey, SecretOwner } from './master-key.ts';
 import { signNotification, type SignatureContext, type SigningKeys } from './sign-notification.ts';
 
@@ -15,6 +17,7 @@ export interface SignPorts extends SignatureContext {
   /** Resolves when everything that REGISTRY had at the call can be found. */
   catchUp(): Promise<void>;
   readonly masterKey: Pick<MasterKey, 'unseal'>;
+  readonly authorize: Authorizing['authorize'];
 }
 
 export interface SignBatch {
@@ -97,8 +100,12 @@ export function makeSigning(ports: SignPorts): Signing {
   function signOne(request: SignRequest): SignReply {
     const subscription = findSubscription(request.tenant, request.subscription);
     if (subscription === undefined) return refused('unknown_subscription');
+    const authorized = request.authorization && ports.authorize(subscription, request.authorization);
+    if (authorized?.ok === false) return authorized;
+    const authorization = authorized === undefined ? [] : [authorized.header];
     const { signature } = subscription.spec.config;
-    if (signature.profile === 'none') return refused('no_secret');
+    if (signature.profile === 'none')
+      return authorized === undefined ? refused('no_secret') : { ok: true, headers: authorization };
     const algorithm = keyAlgorithmOf(signature);
     const keys =
       algorithm === undefined
@@ -106,7 +113,8 @@ export function makeSigning(ports: SignPorts): Signing {
         : tenantKeysOf(subscription.tenant, algorithm);
     if (typeof keys === 'string') return refused(keys);
     try {
-      return { ok: true, headers: signNotification(signature, request, keys, ports) };
+      const signed = signNotification(signature, withHeaders(request, authorization), keys, ports);
+      return { ok: true, headers: [...signed, ...authorization] };
     } catch (error) {
       if (error instanceof UnsignableMessage) return refused('unsignable');
       throw error;
@@ -114,9 +122,14 @@ export function makeSigning(ports: SignPorts): Signing {
   }
 
   /** Everything that the request needs is in this process's fold of REGISTRY. */
-  function isKnown({ tenant, subscription: id }: SignRequest): boolean {
+  function isKnown({ tenant, subscription: id, authorization }: SignRequest): boolean {
     const subscription = findSubscription(tenant, id);
     if (subscription === undefined) return false;
+    if (authorization !== undefined) {
+      // Only what can be made, and what is being obtained, is never behind: a new credential may be on its way here.
+      const authorized = ports.authorize(subscription, authorization);
+      if (!authorized.ok && authorized.reason !== 'credential_pending') return false;
+    }
     const algorithm = keyAlgorithmOf(subscription.spec.config.signature);
     return algorithm === undefined || keysThatSign(ports.signingKeys(tenant), algorithm).length > 0;
   }
@@ -130,6 +143,12 @@ export function makeSigning(ports: SignPorts): Signing {
       opened.delete(subscription);
     },
   };
+}
+
+/** A signature may cover what authorizes the request as well. */
+function withHeaders(request: SignRequest, headers: readonly HeaderPair[]): SignRequest {
+  const { head } = request;
+  return head === undefined ? request : { ...request, head: { ...head, headers: [...head.headers, ...headers] } };
 }
 
 function firstOf(keys: readonly KeyObject[], reason: SignRefusal): SigningKeys | SignRefusal {

@@ -42,6 +42,10 @@ function aKey(algorithm: KeyAlgorithm, state: SigningKeyState = 'active'): Signi
   return { id, tenant, algorithm, publicJwk, sealedPrivateKey, state, createdAtMs: 0, activatedAtMs: 1 };
 }
 
+function notAsked(): never {
+  throw new Error('nothing is to be authorized');
+}
+
 function aSigner(signature: SignatureSettings, keys: readonly SigningKey[] = [], publicUrl?: string) {
   const sealedSecret = masterKey.seal(secret, { tenant, subscription });
   const one: Subscription = aSubscription({
@@ -57,6 +61,7 @@ function aSigner(signature: SignatureSettings, keys: readonly SigningKey[] = [],
     masterKey,
     publicUrl,
     nonce: () => NONCE,
+    authorize: notAsked,
   });
 }
 
@@ -179,6 +184,7 @@ describe('the keys of a tenant', () => {
       },
       masterKey,
       nonce: () => NONCE,
+      authorize: notAsked,
     });
     expect(await sign(signing)).toEqual({ ok: false, reason: 'no_key' });
     expect((await sign(signing)).ok).toBe(true);

@@ -1,5 +1,6 @@
 import { Counter, Histogram, type Registry as MetricsRegistry } from 'prom-client';
 import type { SignReply } from '#contracts/bus/sign';
+import type { RenewalResult } from './credentials/tokens.ts';
 
 export interface SignerMetrics {
   observeBatch(replies: readonly SignReply[], durationMs: number): void;
@@ -33,5 +34,18 @@ export function makeSignerMetrics(metrics: MetricsRegistry): SignerMetrics {
       batchSize.observe(replies.length);
       seconds.observe(durationMs / 1000);
     },
+  };
+}
+
+/** Called with what came of obtaining an access token. */
+export function makeTokenMetrics(metrics: MetricsRegistry): (result: RenewalResult) => void {
+  const renewals = new Counter({
+    name: 'posthaste_signer_token_renewals_total',
+    help: 'Access tokens wanted for sinks: renewed, elsewhere (another signer did it, or does), refused by the token endpoint, or failed.',
+    labelNames: ['result'],
+    registers: [metrics],
+  });
+  return (result) => {
+    renewals.inc({ result });
   };
 }

@@ -59,6 +59,8 @@ const FOLDED_MAX_CONSUMERS = 1024;
 const RUNNING_REDELIVERIES = 1000;
 /** A key that was not used for a year is not known to have been used. */
 const KEY_USE_MAX_AGE_SECONDS = 366 * 86_400;
+/** Longer than the holder of a lease needs, and short enough to wait for when it was killed. */
+export const LEASE_SECONDS = 60;
 /** Lanes that are drained at once in the whole cluster; each is a lease, unacknowledged for as long as that takes. */
 const AWAKE_LANES = 20_000;
 
@@ -74,7 +76,8 @@ export type StreamKey =
   | 'JOURNAL'
   | 'DEADLETTERS'
   | 'COUNTERS'
-  | 'KEYUSES';
+  | 'KEYUSES'
+  | 'LEASES';
 export type WantedStream = Partial<StreamConfig> & { readonly name: string };
 export interface WantedConsumer {
   readonly stream: string;
@@ -156,6 +159,10 @@ export interface Topology {
   /** Request/reply with the signer. */
   readonly signSubject: string;
   readonly sealSubject: string;
+  /** Request/reply with the registry: the signer has obtained another access token. */
+  readonly credentialSubject: string;
+  /** `lease.<subscription>`: who obtains an access token for it. */
+  leaseSubject(subscription: string): string;
   /** Core NATS: delivery workers say that they are alive. */
   readonly aliveSubject: string;
   /** Core NATS: a question to all delivery workers about one subscription. */
@@ -192,6 +199,7 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
       DEADLETTERS: `${stream}DEADLETTERS`,
       COUNTERS: `${stream}COUNTERS`,
       KEYUSES: `${stream}KEYUSES`,
+      LEASES: `${stream}LEASES`,
     },
     consumers: {
       matcher: 'matcher',
@@ -232,6 +240,8 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
     keyUseSubject: (tenant, key) => `${dot}keyuse.${tenant}.${key}`,
     signSubject: `${dot}signer.sign`,
     sealSubject: `${dot}signer.seal`,
+    credentialSubject: `${dot}credential.refreshed`,
+    leaseSubject: (subscription) => `${dot}lease.${subscription}`,
     aliveSubject: `${dot}alive.delivery`,
     laneHealthSubject: `${dot}alive.health`,
     probeSubjects: (unique) => ({ at: `${dot}retry.at._probe.${unique}`, due: `${dot}retry.due._probe.${unique}` }),
@@ -351,6 +361,15 @@ function streamConfigs(streams: Topology['streams'], dot: string, options: Topol
       subjects: [`${dot}keyuse.*.*`],
       max_msgs_per_subject: 1,
       max_age: nanos(KEY_USE_MAX_AGE_SECONDS * 1000),
+    },
+    {
+      ...common,
+      name: streams.LEASES,
+      subjects: [`${dot}lease.*`],
+      max_msgs_per_subject: 1,
+      max_age: nanos(LEASE_SECONDS * 1000),
+      // The server refuses one that is longer than the age.
+      duplicate_window: nanos(LEASE_SECONDS * 1000),
     },
   ];
 }

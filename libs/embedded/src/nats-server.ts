@@ -217,7 +217,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   const child = spawn(options.binary, ['-c', configFile], {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...(options.env ?? process.env) },
+    ...(options.env === undefined ? {} : { env: { ...options.env } }),
   });
   const complaint = collect(child.stderr);
   const exited = exitOf(child);

@@ -76,6 +76,7 @@ function subscriptionColumns(event: SubscriptionEvent) {
     case 'SubscriptionExpired':
     case 'SecretRotated':
     case 'SecretsResealed':
+    case 'CredentialRefreshed':
     case 'ValidationRequested':
     case 'ValidationRecorded':
       return { updated_at: at };

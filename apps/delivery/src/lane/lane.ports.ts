@@ -149,6 +149,13 @@ export function makeTellVerdict(
         detail: 'the sink answered 410 Gone',
       }),
 
+    /** A new credential is another revision, so it is told of each once. */
+    credential: (
+      reason: Extract<SubscriptionVerdict['reason'], 'credential_expired' | 'credential_refused'>,
+      target: Subscription,
+      detail: string,
+    ): Promise<void> => tell(target, { revision: target.revision, verdict: 'pause', reason, detail }),
+
     /** A dead letter sink that fails for ever is no reason to disable anything. */
     async ofLane(
       laneKey: SubscriptionId,

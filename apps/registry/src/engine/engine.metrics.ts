@@ -13,7 +13,7 @@ export function makeEngineMetrics(metrics: MetricsRegistry): EngineMetrics {
   const registers = [metrics];
   const verdicts = new Counter({
     name: 'posthaste_subscription_verdicts_total',
-    help: 'What delivery found out about subscriptions (gone, failing_since, ordering_blocked) and what came of it: applied, stale (changed or stopped since) or refused by its state.',
+    help: 'What delivery found out about subscriptions (gone, failing_since, ordering_blocked, credential_expired, credential_refused) and what came of it: applied, stale (changed or stopped since) or refused by its state.',
     labelNames: ['reason', 'result'],
     registers,
   });

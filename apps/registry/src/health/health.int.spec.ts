@@ -87,7 +87,7 @@ async function subscribe(key: string, config: object = {}): Promise<Subscription
   const body = {
     sink: 'https://example.com/hooks',
     protocol: 'HTTP',
-    config: { validation: { mode: 'none' }, signature, ...config },
+    config: { validation: { mode: 'none' }, signature, authorization: 'none', ...config },
   };
   const made = await call('POST', '/v1/subscriptions', key, body);
   expect([made.status, made.text]).toEqual([201, expect.stringContaining('sub_')]);

@@ -22,6 +22,7 @@ const STEPS = {
   SubscriptionExpired: 'expired',
   SubscriptionDeleted: 'deleted',
   SecretsResealed: undefined,
+  CredentialRefreshed: undefined,
   ValidationRequested: undefined,
   ValidationRecorded: undefined,
 } as const satisfies Record<SubscriptionEvent['kind'], Step | undefined>;

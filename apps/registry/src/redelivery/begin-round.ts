@@ -38,10 +38,7 @@ export type RoundBegun =
   /** It is what was sent to `config.deadLetterSink` about another delivery. */
   | { readonly kind: 'dead_letter' };
 
-export type BeginRound = (
-  delivery: EndedDelivery,
-  asked: { readonly atMs: number } & Caller,
-) => Promise<RoundBegun>;
+export type BeginRound = (delivery: EndedDelivery, asked: { readonly atMs: number } & Caller) => Promise<RoundBegun>;
 
 /**
  * Starts a new round of attempts for a delivery that is over, with the subscription as it is now: the schedule begins
@@ -51,7 +48,10 @@ export type BeginRound = (
  * carry an id of the round, so a second click is recognised and harmless.
  */
 export function makeBeginRound(ports: BeginRoundPorts): BeginRound {
-  return async ({ id, tenant, subscription: subscriptionId, eventSeq, acceptedAtMs, lastAttempt }, { atMs, by, from }) => {
+  return async (
+    { id, tenant, subscription: subscriptionId, eventSeq, acceptedAtMs, lastAttempt },
+    { atMs, by, from },
+  ) => {
     const subscription = await ports.findSubscription(tenant, subscriptionId);
     if (subscription === undefined) return { kind: 'subscription_deleted', subscription: subscriptionId };
     if (deliveryFateOf(subscription) === 'end') {
@@ -71,7 +71,10 @@ export function makeBeginRound(ports: BeginRoundPorts): BeginRound {
     };
     // An event that was published twice has the same delivery ids: a round belongs to one acceptance.
     await ports.publishTask(task, `${id}-${eventSeq}:r${attempt}`);
-    await ports.publishFact({ ...round, kind: 'redelivered', atMs, by, ...(from === undefined ? {} : { from }) }, `r:${id}-${eventSeq}:${attempt}`);
+    await ports.publishFact(
+      { ...round, kind: 'redelivered', atMs, by, ...(from === undefined ? {} : { from }) },
+      `r:${id}-${eventSeq}:${attempt}`,
+    );
     return { kind: 'accepted', attempt };
   };
 

@@ -66,7 +66,11 @@ export function makeRunPorts(parts: RedeliveryParts): Omit<RunRedeliveryPorts, '
       readEvent,
     }),
     async record({ tenant, id }, command) {
-      const executed = await execute(redeliveryAggregate(snapshot, tenant, id), { by: REDELIVERY_ACTOR }, () => command);
+      const executed = await execute(
+        redeliveryAggregate(snapshot, tenant, id),
+        { by: REDELIVERY_ACTOR },
+        () => command,
+      );
       return executed.kind === 'done';
     },
     isReadSideAway,

@@ -41,11 +41,15 @@ export function makeRecordTold(ports: RecordToldPorts) {
     commandFor: (subscription: Subscription) => SubscriptionCommand | undefined,
   ): Promise<Recorded> {
     const decided = { isStale: false };
-    const executed = await ports.execute(subscriptionAggregate(ports.state, tenant, id), { by: VALIDATION_ACTOR }, (state) => {
-      const command = state?.validation.codeHash === codeHash ? commandFor(state) : undefined;
-      decided.isStale = command === undefined;
-      return command;
-    });
+    const executed = await ports.execute(
+      subscriptionAggregate(ports.state, tenant, id),
+      { by: VALIDATION_ACTOR },
+      (state) => {
+        const command = state?.validation.codeHash === codeHash ? commandFor(state) : undefined;
+        decided.isStale = command === undefined;
+        return command;
+      },
+    );
     if (executed.kind === 'conflict') throw new Error(`others went on changing ${id}`);
     return { kind: decided.isStale || executed.kind === 'refused' ? 'stale' : 'recorded' };
   }

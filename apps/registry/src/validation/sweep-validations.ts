@@ -28,7 +28,12 @@ export function makeSweepValidations(ports: SweepPorts) {
 
   async function act({ tenant, id, validation }: Subscription, due: DueValidation): Promise<void> {
     if (due !== 'settle') {
-      await ports.requestValidation(tenant, id, { by: VALIDATION_ACTOR }, (now) => dueValidation(now, ports.now()) === due);
+      await ports.requestValidation(
+        tenant,
+        id,
+        { by: VALIDATION_ACTOR },
+        (now) => dueValidation(now, ports.now()) === due,
+      );
     } else if (validation.codeHash !== undefined) {
       await ports.recordTold({ kind: 'deadline', tenant, subscription: id, codeHash: validation.codeHash });
     }

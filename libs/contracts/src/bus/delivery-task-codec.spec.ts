@@ -34,7 +34,7 @@ const tasks: fc.Arbitrary<DeliveryTask> = fc.record(
       { requiredKeys: ['reason', 'attempts'] },
     ),
     contentModeFallback: fc.constantFrom('structured' as const, 'binary' as const),
-    credentialRefreshed: fc.constant(true as const),
+    credentialRefusedAtMs: fc.nat(),
     event: fc.oneof(
       fc.constant({ kind: 'reference' as const }),
       events.map((value) => ({ kind: 'inline' as const, value })),

@@ -31,7 +31,7 @@ interface Head {
   readonly tp?: string;
   readonly dl?: DeadLetterNote;
   readonly cm?: ContentMode;
-  readonly cr?: true;
+  readonly cr?: number;
   /** Attributes of an inline event, in order. */
   readonly a?: readonly (readonly [string, AttributeValue])[];
   /** Form of the inline data; absent when the event has none. */
@@ -58,7 +58,7 @@ export function encodeDeliveryTask(task: DeliveryTask): Uint8Array {
     ...(task.traceparent === undefined ? {} : { tp: task.traceparent }),
     ...(task.deadLetter === undefined ? {} : { dl: task.deadLetter }),
     ...(task.contentModeFallback === undefined ? {} : { cm: task.contentModeFallback }),
-    ...(task.credentialRefreshed === undefined ? {} : { cr: true }),
+    ...(task.credentialRefusedAtMs === undefined ? {} : { cr: task.credentialRefusedAtMs }),
     ...(event === undefined ? {} : { a: [...event.attributes] }),
     ...(event?.data === undefined ? {} : { f: event.data.form }),
   };
@@ -90,7 +90,7 @@ export function decodeDeliveryTask(bytes: Uint8Array): DeliveryTask {
     ...(head.tp === undefined ? {} : { traceparent: head.tp }),
     ...(head.dl === undefined ? {} : { deadLetter: head.dl }),
     ...(head.cm === undefined ? {} : { contentModeFallback: head.cm }),
-    ...(head.cr === undefined ? {} : { credentialRefreshed: true }),
+    ...(head.cr === undefined ? {} : { credentialRefusedAtMs: head.cr }),
     event: head.a === undefined ? { kind: 'reference' } : { kind: 'inline', value: inlineEvent(head.a, head.f, data) },
   };
 }

@@ -23,6 +23,7 @@ const requests: fc.Arbitrary<SignRequest[]> = fc.array(
       messageId: asciiId,
       timestampSeconds: fc.nat(),
       body: fc.uint8Array(),
+      authorization: fc.record({ sink: ascii, refusedAtMs: fc.nat() }, { requiredKeys: ['sink'] }),
       head: fc.record({ method: ascii, url: ascii, headers: fc.array(fc.tuple(ascii, ascii)) }),
     },
     { requiredKeys: ['subscription', 'tenant', 'messageId', 'timestampSeconds', 'body'] },
@@ -31,7 +32,14 @@ const requests: fc.Arbitrary<SignRequest[]> = fc.array(
 const replies: fc.Arbitrary<SignReply[]> = fc.array(
   fc.oneof(
     fc.record({ ok: fc.constant(true as const), headers: fc.array(fc.tuple(fc.string(), fc.string())) }),
-    fc.record({ ok: fc.constant(false as const), reason: fc.constantFrom('unknown_subscription', 'unseal_failed') }),
+    fc.record(
+      {
+        ok: fc.constant(false as const),
+        reason: fc.constantFrom('unknown_subscription', 'credential_expired'),
+        detail: fc.string({ minLength: 1 }),
+      },
+      { requiredKeys: ['ok', 'reason'] },
+    ),
   ),
 );
 

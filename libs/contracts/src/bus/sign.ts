@@ -15,6 +15,16 @@ export interface SignRequest {
   readonly body: Uint8Array;
   /** Needed by the profiles that cover the request itself; others do not look at it. */
   readonly head?: SignedHead;
+  /** Absent: nothing but a signature is wanted. */
+  readonly authorization?: AuthorizationRequest;
+}
+
+/** The header that authorizes the notification; in the reply it is the last one, behind the signature. */
+export interface AuthorizationRequest {
+  /** Where it is going to be sent. Nothing is given for another address than those of the subscription. */
+  readonly sink: string;
+  /** A request that was sent at this instant, Unix ms, was answered 401: what was obtained before is not wanted. */
+  readonly refusedAtMs?: number;
 }
 
 /** Why the signer does not sign. Stable codes. */
@@ -24,27 +34,37 @@ export type SignRefusal =
   | 'no_key' // its tenant has no active key of the algorithm
   | 'wrong_master_key' // its secret or key was sealed with another master key than the signer has
   | 'unseal_failed' // its sealed secret or key is damaged, or belongs to another owner
+  | 'other_sink' // it is to be authorized for an address that is not the subscription's, or not any more
+  | 'credential_expired' // its access token is over, and there is nobody to ask for another (SA-10)
+  | 'credential_refused' // its token endpoint does not take the credential any more
+  | 'credential_pending' // another access token is being obtained, or the token endpoint can not be reached for now
   | 'unsignable'; // it has no signature base: a bad message id or timestamp (SW-2), or a part to be covered is missing
 
 export type SignReply =
   | { readonly ok: true; readonly headers: readonly (readonly [string, string])[] }
-  | { readonly ok: false; readonly reason: SignRefusal };
+  | {
+      readonly ok: false;
+      readonly reason: SignRefusal;
+      /** For people, without secrets. */
+      readonly detail?: string;
+    };
 
 /*
  * One message carries many requests, the bodies as they are (JSON with base64 would cost a third more bytes and both
  * conversions). Numbers are big endian; a text is u16 length + UTF-8.
  *
- *   request   u8 version=2 │ u32 count │ count × ( text subscription │ text tenant │ text messageId │ f64 seconds │
+ *   request   u8 version=3 │ u32 count │ count × ( text subscription │ text tenant │ text messageId │ f64 seconds │
+ *                                                  ( u8 0 │ u8 1 │ text sink │ u8 2 │ text sink │ f64 refused at ) │
  *                                                  ( u8 0 │ u8 1 │ text method │ text url │ fields ) │ u32 length │ body )
- *   reply     u8 version=2 │ u32 count │ count × ( u8 1 │ u8 headers │ headers × ( text name │ text value )
- *                                                | u8 0 │ text reason )
+ *   reply     u8 version=3 │ u32 count │ count × ( u8 1 │ u8 headers │ headers × ( text name │ text value )
+ *                                                | u8 0 │ text reason │ text detail )
  *
  *   fields    u16 count │ count × ( text name │ text value )
  *
  * Replies stand in the order of their requests.
  */
 
-const VERSION = 2;
+const VERSION = 3;
 const HEAD_BYTES = 5;
 const TEXT_MAX_BYTES = 0xffff;
 
@@ -52,8 +72,14 @@ const TEXT_MAX_BYTES = 0xffff;
 export const SIGN_BATCH_HEAD_BYTES = HEAD_BYTES;
 
 /** What a request adds to its batch: exact, because ids and heads are ASCII. */
-export function signRequestBytes({ subscription, tenant, messageId, head, body }: SignRequest): number {
-  return textsBytes(subscription, tenant, messageId) + 8 + (head === undefined ? 1 : headBytes(head)) + 4 + body.length;
+export function signRequestBytes({ subscription, tenant, messageId, authorization, head, body }: SignRequest): number {
+  const fixed = textsBytes(subscription, tenant, messageId) + 8 + authorizationBytes(authorization) + 4;
+  return fixed + (head === undefined ? 1 : headBytes(head)) + body.length;
+}
+
+function authorizationBytes(authorization: AuthorizationRequest | undefined): number {
+  if (authorization === undefined) return 1;
+  return 1 + textsBytes(authorization.sink) + (authorization.refusedAtMs === undefined ? 0 : 8);
 }
 
 function headBytes({ method, url, headers }: SignedHead): number {
@@ -73,11 +99,22 @@ export function encodeSignRequests(requests: readonly SignRequest[]): Uint8Array
     writer.text(request.tenant);
     writer.text(request.messageId);
     writer.f64(request.timestampSeconds);
+    writeAuthorization(writer, request.authorization);
     writeHead(writer, request.head);
     writer.u32(request.body.length);
     writer.bytes(request.body);
   }
   return writer.done();
+}
+
+function writeAuthorization(
+  writer: ReturnType<typeof makeWriter>,
+  authorization: AuthorizationRequest | undefined,
+): void {
+  const { sink = '', refusedAtMs } = authorization ?? {};
+  writer.u8(authorization === undefined ? 0 : refusedAtMs === undefined ? 1 : 2);
+  if (authorization !== undefined) writer.text(sink);
+  if (refusedAtMs !== undefined) writer.f64(refusedAtMs);
 }
 
 function writeHead(writer: ReturnType<typeof makeWriter>, head: SignedHead | undefined): void {
@@ -104,11 +141,19 @@ export function decodeSignRequests(bytes: Uint8Array): SignRequest[] {
     tenant: reader.text() as TenantId,
     messageId: reader.text(),
     timestampSeconds: reader.f64(),
+    ...readAuthorization(reader),
     ...readHead(reader),
     body: reader.bytes(reader.u32()),
   }));
   reader.end();
   return requests;
+}
+
+function readAuthorization(reader: ReturnType<typeof makeReader>): Pick<SignRequest, 'authorization'> {
+  const form = reader.u8();
+  if (form === 0) return {};
+  const sink = reader.text();
+  return { authorization: form === 1 ? { sink } : { sink, refusedAtMs: reader.f64() } };
 }
 
 function readHead(reader: ReturnType<typeof makeReader>): Pick<SignRequest, 'head'> {
@@ -132,6 +177,7 @@ export function encodeSignReplies(replies: readonly SignReply[]): Uint8Array {
       }
     } else {
       writer.text(reply.reason);
+      writer.text(reply.detail ?? '');
     }
   }
   return writer.done();
@@ -141,7 +187,10 @@ export function encodeSignReplies(replies: readonly SignReply[]): Uint8Array {
 export function decodeSignReplies(bytes: Uint8Array): SignReply[] {
   const reader = makeReader(bytes);
   const replies = reader.list((): SignReply => {
-    if (reader.u8() === 0) return { ok: false, reason: reader.text() as SignRefusal };
+    if (reader.u8() === 0) {
+      const [reason, detail] = [reader.text() as SignRefusal, reader.text()];
+      return { ok: false, reason, ...(detail === '' ? {} : { detail }) };
+    }
     const headers = Array.from({ length: reader.u8() }, () => [reader.text(), reader.text()] as const);
     return { ok: true, headers };
   });

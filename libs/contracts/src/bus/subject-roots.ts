@@ -15,5 +15,7 @@ export const SUBJECT_ROOTS: readonly string[] = [
   'count',
   'keyuse',
   'signer',
+  'credential',
+  'lease',
   'projector',
 ];

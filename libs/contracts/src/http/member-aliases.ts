@@ -16,6 +16,9 @@ const CREDENTIAL_ALIASES: Readonly<Record<string, string>> = {
   accessTokenType: 'accesstokentype',
   refreshToken: 'refreshtoken',
   refreshTokenEndpoint: 'refreshtokenendpoint',
+  tokenEndpoint: 'tokenendpoint',
+  clientId: 'clientid',
+  clientSecret: 'clientsecret',
 };
 
 export interface Unaliased {

@@ -8,8 +8,13 @@ const HEADERS_MAX_BYTES = 8192;
 const RESERVED =
   /^(?:host|content-.*|transfer-encoding|te|trailer|connection|keep-alive|proxy-.*|upgrade|expect|date|user-agent|digest|signature.*|webhook-.*|ce-.*|traceparent|tracestate)$/i;
 
-const RESERVED_SAID =
+export const RESERVED_HEADERS_SAID =
   'Host, Content-*, Signature*, WebHook-*, ce-*, Digest, Date, User-Agent, traceparent, tracestate, and those of the connection';
+
+/** True of a header that a subscriber can not set. */
+export function isReservedHeader(name: string): boolean {
+  return RESERVED.test(name);
+}
 
 const headers = z.unknown().transform((value, context): Readonly<Record<string, string>> | undefined => {
   if (value === undefined) return undefined;
@@ -35,7 +40,7 @@ const headers = z.unknown().transform((value, context): Readonly<Record<string, 
 
 function* whatIsWrong(name: string, value: unknown): Iterable<string> {
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) yield 'This is not the name of a header.';
-  else if (RESERVED.test(name)) yield `This header can not be set; reserved: ${RESERVED_SAID}.`;
+  else if (isReservedHeader(name)) yield `This header can not be set; reserved: ${RESERVED_HEADERS_SAID}.`;
   if (typeof value !== 'string') yield 'This must be a string.';
   else if (!/^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/.test(value)) {
     yield 'This must be printable ASCII without line breaks, and without blanks at its ends.';

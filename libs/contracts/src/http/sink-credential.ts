@@ -1,30 +1,16 @@
 import { z } from 'zod';
+import { isBearerToken } from '#core/credential/token-request';
+import type { SinkCredential } from '#core/credential/sink-credential';
 import { timestampToUnixMs } from '#core/event/timestamp';
-import { CREDENTIAL_TYPES, type CredentialType } from '#core/registry/subscription';
+import { CREDENTIAL_TYPES, type CredentialType, type ShownCredential } from '#core/registry/subscription';
+import { isReservedHeader, RESERVED_HEADERS_SAID } from './protocol-settings.ts';
 import { required, strictMembers } from './violations.ts';
-
-/** A sink credential as it is sealed (SA-10). */
-export type SinkCredential =
-  | { readonly credentialtype: 'PLAIN'; readonly identifier: string; readonly secret: string }
-  | ({ readonly credentialtype: 'ACCESSTOKEN' } & AccessToken)
-  | ({
-      readonly credentialtype: 'REFRESHTOKEN';
-      readonly refreshtoken: string;
-      readonly refreshtokenendpoint: string;
-    } & AccessToken);
-
-interface AccessToken {
-  readonly accesstoken: string;
-  /** RFC 3339. */
-  readonly accesstokenexpiresutc: string;
-  readonly accesstokentype: 'bearer';
-}
 
 /** What a body says about the credential. Saying nothing keeps the one there is. */
 export type CredentialRequest =
   | { readonly kind: 'remove' }
-  /** As it is shown: only its type. It has to be the type of the one there is. */
-  | { readonly kind: 'keep'; readonly credentialtype: CredentialType }
+  /** As it is shown: without its secrets. It has to be of the type of the one there is. */
+  | ({ readonly kind: 'keep' } & ShownCredential)
   | { readonly kind: 'set'; readonly credential: SinkCredential };
 
 const MAX_LENGTH = 8192;
@@ -38,8 +24,8 @@ const text = (what: string) =>
 
 /** RFC 6750 2.1: what can stand in an Authorization header. */
 const token = (what: string) =>
-  text(what).regex(
-    /^[A-Za-z0-9\-._~+/]+=*$/,
+  text(what).refine(
+    isBearerToken,
     'This can not be a bearer token: those are A-Z a-z 0-9 - . _ ~ + / and = at the end.',
   );
 
@@ -64,6 +50,28 @@ const endpoint = z.string(required('the https URL of the token endpoint')).refin
   return url?.protocol === 'https:' && url.username === '' && url.password === '' && url.hash === '';
 }, 'This must be an https URL without user and fragment.');
 
+/** RFC 6749 appendix A. */
+const scopes = z
+  .string(required('scopes, separated by blanks'))
+  .regex(
+    /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/,
+    'This must be scopes, separated by one blank each.',
+  )
+  .max(MAX_LENGTH, `This must be at most ${MAX_LENGTH} characters.`);
+
+const keyHeader = z
+  .string(required('the name of the header, such as X-API-Key'))
+  .max(64, 'This must be at most 64 characters.')
+  .superRefine((name, context) => {
+    const message = whatIsWrongWithHeader(name);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+
+function whatIsWrongWithHeader(name: string): string | undefined {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) return 'This is not the name of a header.';
+  return isReservedHeader(name) ? `This header can not be set; reserved: ${RESERVED_HEADERS_SAID}.` : undefined;
+}
+
 const SHAPES = {
   PLAIN: strictMembers({
     credentialtype: z.enum(CREDENTIAL_TYPES),
@@ -76,6 +84,27 @@ const SHAPES = {
     ...accessTokenMembers,
     refreshtoken: text('the refresh token'),
     refreshtokenendpoint: endpoint,
+    clientid: text('the id of the client').optional(),
+    clientsecret: text('the secret of the client').optional(),
+  }).refine(({ clientid, clientsecret }) => clientsecret === undefined || clientid !== undefined, {
+    path: ['clientid'],
+    error: 'This is needed with a clientsecret.',
+  }),
+  CLIENTCREDENTIALS: strictMembers({
+    credentialtype: z.enum(CREDENTIAL_TYPES),
+    tokenendpoint: endpoint,
+    clientid: text('the id of the client'),
+    clientsecret: text('the secret of the client'),
+    scopes: scopes.optional(),
+    audience: text('the audience').optional(),
+  }),
+  APIKEY: strictMembers({
+    credentialtype: z.enum(CREDENTIAL_TYPES),
+    header: keyHeader,
+    value: text('the key').regex(
+      /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/,
+      'This must be printable ASCII, without blanks at its ends.',
+    ),
   }),
 } as const;
 
@@ -90,12 +119,31 @@ export const sinkCredential = z.unknown().transform((value, context): Credential
     context.addIssue({ code: 'custom', path, message, params: { rule: 'SA-10' } });
     return z.NEVER;
   }
-  if (Object.keys(value as object).length === 1) return { kind: 'keep', credentialtype: type };
+  const kept = keptCredential(type, value as Readonly<Record<string, unknown>>);
+  if (kept !== undefined) return kept;
   const parsed = SHAPES[type].safeParse(value);
   if (parsed.success) return { kind: 'set', credential: { ...parsed.data, credentialtype: type } as SinkCredential };
   for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: undefined } as never);
   return z.NEVER;
 });
+
+/** What `GET` shows of it is all that is there. */
+function keptCredential(
+  credentialtype: CredentialType,
+  { header, ...members }: Readonly<Record<string, unknown>>,
+): CredentialRequest | undefined {
+  if (Object.keys(members).length > 1) return undefined;
+  if (header === undefined) return { kind: 'keep', credentialtype };
+  return credentialtype === 'APIKEY' && typeof header === 'string'
+    ? { kind: 'keep', credentialtype, header }
+    : undefined;
+}
+
+/** What of a credential may be shown. */
+export function shownCredential(credential: SinkCredential): ShownCredential {
+  const { credentialtype } = credential;
+  return credentialtype === 'APIKEY' ? { credentialtype, header: credential.header } : { credentialtype };
+}
 
 function isCredentialType(value: unknown): value is CredentialType {
   return CREDENTIAL_TYPES.includes(value as CredentialType);

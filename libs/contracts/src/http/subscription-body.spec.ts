@@ -54,6 +54,7 @@ describe('a subscription body', () => {
             retry: DEFAULT_RETRY_POLICY,
             validation: DEFAULT_VALIDATION,
             ...ENGINE_DEFAULTS,
+            authorization: 'jwt', // WH-9
           },
         },
       },
@@ -426,8 +427,8 @@ describe('a subscription body', () => {
 
   test('names what is known beside what is not', () => {
     expect(detailsOf({ ...minimal, config: { retries: 3 } })).toBe(
-      'This member is not known; known: contentMode, signature, retry, validation, expiresAt, maxEvents, ' +
-        'rate, maxInFlight, ordering, onDeadLetter, circuit, batch, deadLetterSink.',
+      'This member is not known; known: contentMode, signature, retry, validation, authorization, expiresAt, ' +
+        'maxEvents, rate, maxInFlight, ordering, onDeadLetter, circuit, batch, deadLetterSink.',
     );
     expect(detailsOf({ ...minimal, sinc: 1 })).toBe(
       'This member is not known; known: sink, protocol, protocolsettings, types, source, filters, sinkcredential, config.',

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { isUriReference } from '#core/event/uri-reference';
-import { PROTOCOLS, type SubscriptionSpec, type Transmission } from '#core/registry/subscription';
+import { credentialHeaderName } from '#core/credential/authorization';
+import { PROTOCOLS, type ShownCredential, type SubscriptionSpec, type Transmission } from '#core/registry/subscription';
 import { filtersMember } from './filters-member.ts';
 import { withoutAliases } from './member-aliases.ts';
 import { anySettings, httpSettings, natsSettings } from './protocol-settings.ts';
-import { sinkCredential, type CredentialRequest } from './sink-credential.ts';
+import { shownCredential, sinkCredential, type CredentialRequest } from './sink-credential.ts';
 import { signatureHeaderClashes } from './signature-settings.ts';
 import { sinks } from './sink-url.ts';
 import { configFor } from './subscription-config.ts';
@@ -123,19 +124,32 @@ function schemaFor(value: unknown): z.ZodType<SubscriptionRequest> {
   return name.protocol === 'HTTP' ? http : unknown;
 }
 
-/** A credential becomes the Authorization header, so there can not be another one (SA-9). */
 function credentialClashes({ spec, credential }: SubscriptionRequest): readonly Violation[] {
-  return credential === undefined || credential.kind === 'remove' ? [] : authorizationHeaders(spec);
+  if (credential === undefined || credential.kind === 'remove') return [];
+  return credentialHeaderClashes(spec, credential.kind === 'set' ? shownCredential(credential.credential) : credential);
 }
 
-/** An `Authorization` among the headers of a specification, as a violation. */
-export function authorizationHeaders(spec: SubscriptionSpec): readonly Violation[] {
-  const headers = spec.protocol === 'HTTP' ? (spec.protocolsettings.headers ?? {}) : {};
-  return Object.keys(headers)
-    .filter((name) => name.toLowerCase() === 'authorization')
-    .map((name) => ({
+/** A credential becomes a header of every notification, so there can not be another one of that name (SA-9). */
+export function credentialHeaderClashes(spec: SubscriptionSpec, credential: ShownCredential): readonly Violation[] {
+  const taken = credentialHeaderName(credential);
+  if (spec.protocol !== 'HTTP') {
+    const detail = `No credential can be sent by the protocol ${spec.protocol}; leave it out.`;
+    return [{ rule: 'SA-10', pointer: '/sinkcredential', detail }];
+  }
+  const { signature } = spec.config;
+  const names = [
+    ...Object.keys(spec.protocolsettings.headers ?? {}).map(
+      (name) => [`/protocolsettings/headers/${name}`, name] as const,
+    ),
+    ...Object.entries(signature.profile === 'hmac-timestamp' ? signature.headerNames : {}).map(
+      ([which, name]) => [`/config/signature/headerNames/${which}`, name] as const,
+    ),
+  ];
+  return names
+    .filter(([, name]) => name.toLowerCase() === taken)
+    .map(([pointer]) => ({
       rule: 'SA-9',
-      pointer: `/protocolsettings/headers/${name}`,
+      pointer,
       detail: 'The sink credential sets this header; leave one of the two out.',
     }));
 }

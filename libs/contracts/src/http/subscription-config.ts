@@ -15,6 +15,11 @@ const MODES = {
   NATS: z.literal('none', 'This must be "none": a NATS server can not be asked for its consent.'),
 } as const;
 
+const AUTHORIZATIONS = {
+  HTTP: z.enum(['jwt', 'none'], 'This must be "jwt" or "none".'),
+  NATS: z.literal('none', 'This must be "none": a NATS server takes no token with a message.'),
+} as const;
+
 const validationFor = (protocol: Protocol) => {
   const defaults = protocol === 'HTTP' ? DEFAULT_VALIDATION : NO_VALIDATION;
   return strictMembers({
@@ -41,6 +46,9 @@ const expiresAt = z
     'This must be an RFC 3339 timestamp such as 2030-01-01T00:00:00Z.',
   );
 
+/** A webhook has to carry a token (WH-7), so it does without anybody asking (WH-9, D3). */
+const DEFAULT_AUTHORIZATION = { HTTP: 'jwt', NATS: 'none' } as const;
+
 export interface ConfigRequest {
   readonly config: SubscriptionSpec['config'];
   /** `whsec_…` as supplied. */
@@ -54,6 +62,7 @@ export const configFor = (protocol: Protocol) =>
     signature: signatureFor(protocol).prefault({}),
     retry: retrySettings.prefault({}),
     validation: validationFor(protocol).prefault({}),
+    authorization: AUTHORIZATIONS[protocol].optional(),
     expiresAt: expiresAt.optional(),
     maxEvents: whole('events', 1, EVENTS_MAX).optional(),
     ...deliveryMembers,
@@ -72,6 +81,7 @@ export const configFor = (protocol: Protocol) =>
         ...(wanted.expiresAt === undefined ? {} : { expiresAt: wanted.expiresAt }),
         ...(wanted.maxEvents === undefined ? {} : { maxEvents: wanted.maxEvents }),
         ...deliverySettingsOf(wanted),
+        authorization: wanted.authorization ?? DEFAULT_AUTHORIZATION[protocol],
       },
       ...(wanted.signature.secret === undefined ? {} : { secret: wanted.signature.secret }),
     }))

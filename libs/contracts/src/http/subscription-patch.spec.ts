@@ -65,8 +65,6 @@ describe('a patch of a subscription', () => {
     const engine = {
       rate: { requestsPerMinute: 60 },
       maxInFlight: 4,
-      ordering: 'subscription',
-      onDeadLetter: 'block',
       circuit: { ...DEFAULT_CIRCUIT_POLICY, consecutiveFailures: 3, windowSeconds: 10 },
       batch: { maxEvents: 10, maxBytes: 4096, maxWaitMs: 5 },
       deadLetterSink: 'https://example.com/dead',
@@ -93,7 +91,9 @@ describe('a patch of a subscription', () => {
     expect(changed({ retry: { outcomes: { 404: null }, maxAttempts: null, floorsSeconds: null } })).toMatchObject({
       retry: { ...DEFAULT_RETRY_POLICY, outcomes: { 409: 'retry' } },
     });
-    expect(changed({ ordering: null })).toEqual(['/config/onDeadLetter']);
+    expect(changed({ ordering: 'subscription' })).toEqual(['/config/batch']);
+    expect(changed({ ordering: 'subscription', batch: null })).toMatchObject({ ordering: 'subscription' });
+    expect(changed({ onDeadLetter: 'block' })).toEqual(['/config/onDeadLetter']);
     const nulls = Object.fromEntries(Object.keys(engine).map((name) => [name, null]));
     expect(changed(nulls)).toEqual(aSpec().config);
   });

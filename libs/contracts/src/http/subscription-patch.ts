@@ -29,12 +29,12 @@ export function parseSubscriptionPatch(current: SubscriptionResource, patch: unk
   return { ok: false, violations: [...violations, ...own] };
 }
 
-/** Settings, validation and batches belong to the protocol: another one begins without them. */
+/** Settings, validation, batches and tokens belong to the protocol: another one begins without them. */
 function baseFor(current: SubscriptionResource, { protocol }: Members): unknown {
   const { sinkcredential: _sealed, ...base } = current;
   if (protocol === undefined || protocol === current.protocol) return base;
   const { protocolsettings: _settings, config, ...rest } = base;
-  const { validation: _validation, batch: _batch, ...others } = config;
+  const { validation: _validation, batch: _batch, authorization: _authorization, ...others } = config;
   return { ...rest, config: others };
 }
 

@@ -21,8 +21,6 @@ test('what is shown is a body that asks for the same again, without the secret (
       },
       rate: { requestsPerMinute: 60 },
       maxInFlight: 2,
-      ordering: 'subscription',
-      onDeadLetter: 'block',
       circuit: { consecutiveFailures: 3 },
       batch: { maxEvents: 10 },
       deadLetterSink: 'https://example.com/dead',

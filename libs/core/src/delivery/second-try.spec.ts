@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { CloudEvent } from '../event/cloud-event.ts';
-import { isRefreshable, secondTryCount, secondTryOf, type Refusal } from './second-try.ts';
+import { secondTryCount, secondTryOf, type Refusal } from './second-try.ts';
 
 const attributes = new Map([
   ['specversion', '1.0'],
@@ -12,7 +12,7 @@ const event: CloudEvent = { attributes, data: { bytes: new TextEncoder().encode(
 const withoutData: CloudEvent = { attributes };
 
 const after = (refusal: Partial<Refusal>) =>
-  secondTryOf({ status: 415, event, sentAs: 'structured', tried: {}, ...refusal });
+  secondTryOf({ status: 415, sentAtMs: 1000, event, sentAs: 'structured', tried: {}, ...refusal });
 
 describe('after a 415', () => {
   test('a delivery is tried in the other content mode', () => {
@@ -30,22 +30,22 @@ describe('after a 415', () => {
   });
 
   test('it falls back even when the credential was refreshed before', () => {
-    expect(after({ tried: { credentialRefreshed: true } })).toEqual({ contentModeFallback: 'binary' });
+    expect(after({ tried: { credentialRefusedAtMs: 1000 } })).toEqual({ contentModeFallback: 'binary' });
   });
 });
 
 describe('after a 401', () => {
   test('a delivery is tried with a fresh credential, once', () => {
-    expect(after({ status: 401, credential: 'REFRESHTOKEN' })).toEqual({ credentialRefreshed: true });
-    expect(after({ status: 401, credential: 'REFRESHTOKEN', tried: { credentialRefreshed: true } })).toBeUndefined();
+    for (const credential of ['REFRESHTOKEN', 'CLIENTCREDENTIALS'] as const) {
+      expect(after({ status: 401, credential })).toEqual({ credentialRefusedAtMs: 1000 });
+      expect(after({ status: 401, credential, tried: { credentialRefusedAtMs: 900 } })).toBeUndefined();
+    }
   });
 
   test('it is not tried with a credential that stays what it is', () => {
-    for (const credential of ['PLAIN', 'ACCESSTOKEN'] as const) {
-      expect(isRefreshable(credential)).toBe(false);
+    for (const credential of ['PLAIN', 'ACCESSTOKEN', 'APIKEY'] as const) {
       expect(after({ status: 401, credential })).toBeUndefined();
     }
-    expect(isRefreshable(undefined)).toBe(false);
     expect(after({ status: 401 })).toBeUndefined();
   });
 });
@@ -68,5 +68,5 @@ describe('a status that the subscription names', () => {
 test('second tries are counted, each once', () => {
   expect(secondTryCount({})).toBe(0);
   expect(secondTryCount({ contentModeFallback: 'binary' })).toBe(1);
-  expect(secondTryCount({ contentModeFallback: 'binary', credentialRefreshed: true })).toBe(2);
+  expect(secondTryCount({ contentModeFallback: 'binary', credentialRefusedAtMs: 1000 })).toBe(2);
 });

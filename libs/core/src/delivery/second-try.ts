@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../event/cloud-event.ts';
 import { toHttpNotification } from '../event/http-binding.ts';
+import { isRenewable } from '../credential/sink-credential.ts';
 import type { ContentMode, CredentialType } from '../registry/subscription.ts';
 import type { OutcomeOverride, PerStatus } from './retry-policy.ts';
 
@@ -7,13 +8,15 @@ import type { OutcomeOverride, PerStatus } from './retry-policy.ts';
 export interface SecondTries {
   /** The mode in which the delivery travels since a 415, in place of the subscription's. */
   readonly contentModeFallback?: ContentMode;
-  /** The credential was refreshed after a 401. */
-  readonly credentialRefreshed?: true;
+  /** The request that was sent at this instant, Unix ms, was answered 401: the next ones go with a fresher credential. */
+  readonly credentialRefusedAtMs?: number;
 }
 
 /** An HTTP request that was refused, and what could be changed about it. */
 export interface Refusal {
   readonly status: number;
+  /** When the request was sent, Unix ms. */
+  readonly sentAtMs: number;
   readonly event: CloudEvent;
   /** The mode that was really used, see `toHttpNotification`; a batch has no other. */
   readonly sentAs: ContentMode | 'batch';
@@ -38,25 +41,20 @@ export interface Refusal {
 export function secondTryOf(refusal: Refusal): SecondTries | undefined {
   const { status, credential, tried, overrides } = refusal;
   if (overrides?.[String(status)] !== undefined) return undefined;
-  if (status === 401 && isRefreshable(credential) && tried.credentialRefreshed === undefined) {
-    return { credentialRefreshed: true };
+  if (status === 401 && isRenewable(credential) && tried.credentialRefusedAtMs === undefined) {
+    return { credentialRefusedAtMs: refusal.sentAtMs };
   }
   const contentModeFallback = status === 415 ? fallbackOf(refusal) : undefined;
   return contentModeFallback === undefined ? undefined : { contentModeFallback };
 }
 
 /** How many of the attempts of this round were second tries. */
-export function secondTryCount({ contentModeFallback, credentialRefreshed }: SecondTries): number {
-  return [contentModeFallback, credentialRefreshed].filter((tried) => tried !== undefined).length;
+export function secondTryCount({ contentModeFallback, credentialRefusedAtMs }: SecondTries): number {
+  return [contentModeFallback, credentialRefusedAtMs].filter((tried) => tried !== undefined).length;
 }
 
 function fallbackOf({ event, sentAs, tried }: Refusal): ContentMode | undefined {
   if (sentAs === 'batch' || tried.contentModeFallback !== undefined) return undefined;
   const other = sentAs === 'binary' ? 'structured' : 'binary';
   return toHttpNotification(event, other).mode === other ? other : undefined;
-}
-
-/** True when there is somebody to ask for a fresh access token. */
-export function isRefreshable(credential: CredentialType | undefined): boolean {
-  return credential === 'REFRESHTOKEN';
 }

@@ -20,6 +20,7 @@ export const ENGINE_DEFAULTS = {
   ordering: 'none',
   onDeadLetter: 'skip',
   circuit: DEFAULT_CIRCUIT_POLICY,
+  authorization: 'none',
 } as const;
 
 /**

@@ -38,6 +38,38 @@ const replacedBy = (next: typeof spec) => ({ kind: 'SubscriptionReplaced', spec:
 const state = (...events: SubscriptionEvent[]): Subscription['state'] | undefined => fold(events)?.state;
 const validation = (...events: SubscriptionEvent[]): Subscription['validation'] | undefined => fold(events)?.validation;
 
+describe('a credential that was renewed', () => {
+  const withCredential = {
+    ...created,
+    spec: aSpec({ sink: spec.sink, sinkcredential: { credentialtype: 'REFRESHTOKEN' } }),
+    sealedCredential: 'c1',
+  } as const;
+  const refresh = { kind: 'RefreshCredential', replaces: 'c1', sealedCredential: 'c2' } as const;
+  const refreshed = { kind: 'CredentialRefreshed', sealedCredential: 'c2', ...told } as const;
+
+  test('takes the place of the one that it was renewed from, once, and is no other revision (SA-10)', () => {
+    given([withCredential]).when(refresh).then([refreshed]);
+    given([withCredential, refreshed]).when(refresh).then([]);
+    expect(fold([withCredential, refreshed])).toMatchObject({ sealedCredential: 'c2', revision: 1 });
+    given([withCredential, paused]).when(refresh).then([refreshed]);
+  });
+
+  test('is not kept when the subscriber has given another one, or wants none', () => {
+    const another = {
+      kind: 'SubscriptionReplaced',
+      spec: withCredential.spec,
+      sealedCredential: 'c9',
+      ...told,
+    } as const;
+    given([withCredential, another]).when(refresh).thenRefused('conflict');
+    given([withCredential, replacedBy(spec)])
+      .when(refresh)
+      .thenRefused('conflict');
+    given([withCredential, deleted]).when(refresh).thenRefused('not_found');
+    given([withCredential, retired]).when(refresh).thenRefused('conflict');
+  });
+});
+
 describe('a subscription', () => {
   test('is created with its specification and sealed secret', () => {
     given([]).when({ kind: 'CreateSubscription', id, tenant, spec, sealedSecret: 's1' }).then([created]);

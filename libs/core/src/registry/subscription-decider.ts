@@ -49,6 +49,7 @@ const BESIDE_THE_REVISION: ReadonlySet<SubscriptionEvent['kind']> = new Set([
   'ValidationRequested',
   'ValidationRecorded',
   'SecretsResealed',
+  'CredentialRefreshed',
 ]);
 
 function created(command: CommandOf<'CreateSubscription'>, context: CommandContext): Decided {
@@ -76,6 +77,8 @@ function decideInLife(command: CommandInLife, state: Subscription, context: Comm
       return replaced(command, state, context);
     case 'RotateSecret':
       return rotated(command, state, context);
+    case 'RefreshCredential':
+      return credentialRefreshed(command, state, context);
     case 'PauseSubscription':
       if (state.state === 'paused') return NOTHING;
       if (state.state === 'disabled') return conflict('The subscription is disabled; resume it first.');
@@ -116,6 +119,16 @@ function replaced(command: CommandOf<'ReplaceSubscription'>, state: Subscription
 
 function resealed({ kind: _kind, ...sealed }: CommandOf<'ResealSecrets'>, context: CommandContext): Decided {
   return caused({ kind: 'SecretsResealed', ...sealed, ...told(context) });
+}
+
+function credentialRefreshed(
+  { replaces, sealedCredential }: CommandOf<'RefreshCredential'>,
+  state: Subscription,
+  context: CommandContext,
+): Decided {
+  if (state.sealedCredential === sealedCredential) return NOTHING;
+  if (state.sealedCredential !== replaces) return conflict('The credential is another one by now.');
+  return caused({ kind: 'CredentialRefreshed', sealedCredential, ...told(context) });
 }
 
 function rotated(
@@ -194,6 +207,8 @@ function evolveExisting(before: Subscription, event: EventInLife): Subscription 
       return evolveRotated(before, event);
     case 'SecretsResealed':
       return { ...before, ...sealedFor(before.spec, event) };
+    case 'CredentialRefreshed':
+      return { ...before, sealedCredential: event.sealedCredential };
     case 'SubscriptionPaused':
       return inState(before, 'paused', event.reason);
     case 'SubscriptionResumed':

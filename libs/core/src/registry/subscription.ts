@@ -29,8 +29,16 @@ export type Transmission =
       };
     };
 
-export const CREDENTIAL_TYPES = ['PLAIN', 'ACCESSTOKEN', 'REFRESHTOKEN'] as const;
+/** The last two are ours (SA-10: an application may add some). */
+export const CREDENTIAL_TYPES = ['PLAIN', 'ACCESSTOKEN', 'REFRESHTOKEN', 'CLIENTCREDENTIALS', 'APIKEY'] as const;
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number];
+
+/** What is known of a credential without opening it. */
+export interface ShownCredential {
+  readonly credentialtype: CredentialType;
+  /** Of an APIKEY: the header that it is sent in. */
+  readonly header?: string;
+}
 
 /** How a sink is asked whether it wants the notifications (http-webhook 4, WH-10). */
 export interface ValidationPolicy {
@@ -73,7 +81,7 @@ export type SubscriptionSpec = Transmission & {
   /** All must match (SA-6). */
   readonly filters: readonly Filter[];
   /** The kind of the credential that is kept for the sink; its members are sealed (SA-10). */
-  readonly sinkcredential?: { readonly credentialtype: CredentialType };
+  readonly sinkcredential?: ShownCredential;
   readonly config: {
     readonly contentMode: ContentMode;
     readonly signature: SignatureSettings;
@@ -90,6 +98,8 @@ export type SubscriptionSpec = Transmission & {
     readonly batch?: BatchPolicy;
     /** HTTPS address to which dead letters are sent as CloudEvents, too. */
     readonly deadLetterSink?: string;
+    /** Without a credential: whether a token of ours is sent (WH-9), see `authorizationOf`. */
+    readonly authorization: 'jwt' | 'none';
     /** RFC 3339, UTC. Events that are accepted later are not matched any more. */
     readonly expiresAt?: string;
     /** Events that are matched in all; with the last of them the subscription expires. */
@@ -114,9 +124,11 @@ export type ExpiryReason = 'expires_at' | 'max_events' | 'validation_deadline';
 
 /**
  * Why delivery had a subscription stopped. `gone`: its sink answered 410. `failing_since`: nothing but failures for too long.
- * `ordering_blocked`: a delivery of an ordered one was given up, with `onDeadLetter: block`.
+ * `ordering_blocked`: a delivery of an ordered one was given up, with `onDeadLetter: block`. `credential_expired`: its
+ * access token is not good any more, and there is nobody to ask for another. `credential_refused`: there is, and the
+ * answer was no (SA-10).
  */
-export type StopCause = 'gone' | 'failing_since' | 'ordering_blocked';
+export type StopCause = 'gone' | 'failing_since' | 'ordering_blocked' | 'credential_expired' | 'credential_refused';
 
 export type ValidationVia = 'options' | 'callback' | 'event-grid' | 'fic';
 
@@ -200,6 +212,8 @@ export type SubscriptionCommand =
     }
   /** The same secrets, sealed with another master key. */
   | ({ readonly kind: 'ResealSecrets' } & SealedSecrets)
+  /** Another access token was obtained. Refused when the credential is not the one that it was obtained with. */
+  | { readonly kind: 'RefreshCredential'; readonly replaces: string; readonly sealedCredential: string }
   | { readonly kind: 'DeleteSubscription' }
   | { readonly kind: 'PauseSubscription'; readonly reason?: string; readonly cause?: StopCause }
   | { readonly kind: 'ResumeSubscription' }
@@ -249,6 +263,7 @@ export type SubscriptionEvent = Told &
       }
     | { readonly kind: 'SecretRotated'; readonly sealedSecret: string; readonly graceUntilMs: number }
     | ({ readonly kind: 'SecretsResealed' } & SealedSecrets)
+    | { readonly kind: 'CredentialRefreshed'; readonly sealedCredential: string }
     | { readonly kind: 'SubscriptionDeleted' }
     | { readonly kind: 'SubscriptionPaused'; readonly reason?: string; readonly cause?: StopCause }
     | { readonly kind: 'SubscriptionResumed' }
@@ -267,7 +282,7 @@ export type SubscriptionEvent = Told &
   );
 
 type Config = SubscriptionSpec['config'];
-type SinceEngine = 'maxInFlight' | 'ordering' | 'onDeadLetter' | 'circuit';
+type SinceEngine = 'maxInFlight' | 'ordering' | 'onDeadLetter' | 'circuit' | 'authorization';
 type StoredRetry = Omit<RetryPolicy, 'floorsSeconds'> & Partial<Pick<RetryPolicy, 'floorsSeconds'>>;
 
 /** `config` as stored by any version that knew validation. */
