@@ -98,8 +98,12 @@ export class ExchangeRecorder implements Dispatcher.DispatchHandler {
   }
 
   #finishLate(): void {
-    const where = this.#controller === undefined ? 'no connection was free' : 'no answer came';
-    this.#finish({ kind: 'error', error: 'timeout', message: `Within ${this.#limits.timeoutMs} ms ${where}.` });
+    const { timeoutMs } = this.#limits;
+    if (this.#controller === undefined) {
+      // Those that have the connections tell how the sink is; this one was never sent.
+      const message = `Within ${timeoutMs} ms no connection to the sink was free: others of its host have them all.`;
+      this.#finish({ kind: 'error', error: 'local_resources', message });
+    } else this.#finish({ kind: 'error', error: 'timeout', message: `Within ${timeoutMs} ms no answer came.` });
   }
 
   #abort(why: string): void {

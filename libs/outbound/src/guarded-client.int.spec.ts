@@ -121,11 +121,12 @@ describe('the guarded client', () => {
     expect(await post(sink.url)).toMatchObject({ status: 204 });
   });
 
-  test('counts the wait for a connection into the timeout', async () => {
+  test('counts the wait for a connection into the timeout, and does not charge it to the sink', async () => {
     const client = aClient({ totalTimeoutMs: 300, connectionsPerOrigin: 1 });
     sink.respondWith(() => 'hang');
-    const [, second] = await Promise.all([client.post(sink.url, [], body), client.post(sink.url, [], body)]);
-    expect(second).toMatchObject({ kind: 'error', error: 'timeout' });
+    const [first, second] = await Promise.all([client.post(sink.url, [], body), client.post(sink.url, [], body)]);
+    expect(first).toMatchObject({ kind: 'error', error: 'timeout' });
+    expect(second).toMatchObject({ kind: 'error', error: 'local_resources' });
   });
 
   test('takes the timeout of one request before its own', async () => {
