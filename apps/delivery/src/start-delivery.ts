@@ -14,6 +14,7 @@ import { consumeDueWakes, makeWakes } from '#bus/wake';
 import { isOpen } from '#core/lane/circuit';
 import { makeFailureWindows } from '#core/lane/failure-window';
 import type { SubscriptionId } from '#core/ids';
+import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription } from '#core/registry/subscription';
 import type { LaneHealthQuestion } from '#contracts/bus/lane-health';
 import type { Clock } from '#platform/tokens';
@@ -24,8 +25,9 @@ import { makeDeliveryMetrics } from './delivery.metrics.ts';
 import { makeHold, makeSetAside, makeSettlePorts } from './delivery.ports.ts';
 import { makeAccountOutcome } from './lane/account-outcome.ts';
 import { makeChangeLaneState } from './lane/change-lane-state.ts';
+import { makeFairSlots } from './lane/fair-slots.ts';
 import { makeDrainLane, type DrainLanePorts } from './lane/drain-lane.ts';
-import { makeKeptLanes, type KeptLanes } from './lane/keep-lanes.ts';
+import { isStillDue, makeKeptLanes, type KeptLanes } from './lane/keep-lanes.ts';
 import { subscriptionOf, targetOf } from './lane/lane-key.ts';
 import {
   makeDescribe,
@@ -45,6 +47,8 @@ import { makeSettleAttempt } from './settle-attempt.ts';
 /** Messages of one consumer that wait here at most: two or three pulls ahead. */
 const LONGEST_PREFETCH = 128;
 const SWEEP_MS = 60_000;
+/** While so many lanes are tried here, no timer wakes another. */
+const LANES_PROBED = 256;
 
 export interface DeliveryParts {
   readonly bus: Bus;
@@ -66,6 +70,7 @@ export async function startDelivery(parts: DeliveryParts): Promise<Consuming> {
   const { states, store, wakes, presence, door } = shared;
   const lanes = makeKeptLanes({
     drainLane: makeDrainLane(drainPorts(parts, shared)),
+    laneState: states.of,
     wake: (laneKey) => wakes.wake(laneKey),
     reportTrouble: shared.reportTrouble,
   });
@@ -79,7 +84,10 @@ export async function startDelivery(parts: DeliveryParts): Promise<Consuming> {
       ),
     ),
     leaseLanes(bus, { maxLanes: config.POSTHASTE_LANES }, lanes.take),
-    consumeDueWakes(bus, wakes),
+    consumeDueWakes(bus, wakes, {
+      hasRoom: () => lanes.probed() < Math.min(LANES_PROBED, config.POSTHASTE_LANES / 2),
+      isNeeded: (laneKey, firedAtMs) => isStillDue(states.of(laneKey as SubscriptionId), firedAtMs, parts.clock()),
+    }),
   ];
   const stopSweeping = startSweeping(parts, shared);
   return {
@@ -123,8 +131,10 @@ async function openShared({ bus, snapshot, attemptPorts, sendOptions, config, me
     knownTargetOf,
     async findTarget(laneKey: SubscriptionId): Promise<Subscription | undefined> {
       const known = knownTargetOf(laneKey);
-      if (known === undefined) await snapshot.catchUp();
-      return known ?? knownTargetOf(laneKey);
+      // Nothing ends because this process has not heard of a subscription yet, or of its resume.
+      if (known !== undefined && deliveryFateOf(known) !== 'end') return known;
+      await snapshot.catchUp();
+      return knownTargetOf(laneKey);
     },
     reportTrouble(laneKey: SubscriptionId, err: unknown): void {
       bus.logger.warn({ err, lane: laneKey }, 'the state of a lane is behind; it is mended later');
@@ -140,6 +150,10 @@ function drainPorts({ bus, attemptPorts, config, clock }: DeliveryParts, shared:
     ...makeWaitForSigner(attempts, clock),
     findTarget: shared.findTarget,
     laneState: states.of,
+    async findState(laneKey) {
+      await states.catchUp();
+      return states.of(laneKey);
+    },
     failuresOf: (laneKey) => shared.failures.of(laneKey),
     readLane: makeReadLane(store),
     readTask: makeReadTask({ setAside: shared.setAside, remove: store.remove, subjectOf: bus.topology.laneSubject }),
@@ -159,11 +173,12 @@ function drainPorts({ bus, attemptPorts, config, clock }: DeliveryParts, shared:
     observeProbeLateness: (lateMs) => {
       metrics.observeLateness('probe', lateMs);
     },
-    slots: makeSlots(config.POSTHASTE_LANE_SLOTS),
-    probeSlots: makeSlots(Math.ceil(config.POSTHASTE_LANE_SLOTS / 4)),
+    slots: makeFairSlots(config.POSTHASTE_LANE_SLOTS),
+    // As many wait as probe, at most: half of the leases are for lanes that have something to do.
+    probeSlots: makeFairSlots(Math.ceil(Math.min(config.POSTHASTE_LANE_SLOTS, config.POSTHASTE_LANES) / 4)),
     now: clock,
     random: attemptPorts.random,
-    sleep: (ms) => delay(ms),
+    sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => undefined),
   };
 }
 
@@ -258,6 +273,8 @@ function serveHealth({ bus, clock }: DeliveryParts, { door, failures }: Shared, 
 /** At once, and then each minute. */
 function startSweeping({ bus: { logger }, clock }: DeliveryParts, shared: Shared): () => void {
   const { states, store, wakes, failures } = shared;
+  const stopping = new AbortController();
+  let isSweeping = false;
   const sweepLanes = makeSweepLanes({
     counts: store.counts,
     states: states.states,
@@ -265,20 +282,28 @@ function startSweeping({ bus: { logger }, clock }: DeliveryParts, shared: Shared
     targetOf: shared.knownTargetOf,
     wake: (laneKey) => wakes.wake(laneKey),
     now: clock,
+    sleep: (ms) => delay(ms, undefined, { ref: false, signal: stopping.signal }),
   });
   const sweep = async (): Promise<void> => {
     failures.prune(clock());
+    if (isSweeping) return;
+    isSweeping = true;
     try {
       const lanes = await sweepLanes();
       if (lanes > 0) logger.debug({ lanes }, 'lanes were woken by the sweep');
     } catch (err) {
-      logger.warn({ err }, 'lanes could not be swept; they will be in a minute');
+      if (!stopping.signal.aborted) logger.warn({ err }, 'lanes could not be swept; they will be in a minute');
+    } finally {
+      isSweeping = false;
     }
   };
   void sweep();
   const timer = setInterval(() => void sweep(), SWEEP_MS);
   timer.unref();
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    stopping.abort();
+  };
 }
 
 function commonRoads({ topology: { streams, consumers } }: Bus, config: DeliveryParts['config']) {

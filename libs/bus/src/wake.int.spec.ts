@@ -53,6 +53,15 @@ function watched(): Pick<TestBus, 'publisher' | 'topology' | 'logger'> {
 const stored = async (stream: string): Promise<number> => (await bus.jsm.streams.info(stream)).state.messages;
 const lanesAwake = (): Promise<number> => stored(bus.topology.streams.WAKE);
 
+/** Lanes whose timer has fired, and that nobody has woken yet. */
+async function dueCount(): Promise<number> {
+  const { streams } = bus.topology;
+  const { state } = await bus.jsm.streams.info(streams.RETRIES, {
+    subjects_filter: bus.topology.retryWakeSubject('*'),
+  });
+  return Object.keys(state.subjects ?? {}).length;
+}
+
 /** As its holder does it. */
 async function takeOne(): Promise<void> {
   const consumer = await bus.js.consumers.get(bus.topology.streams.WAKE, bus.topology.consumers.lanes);
@@ -135,6 +144,27 @@ describe('wakeAt', () => {
     await eventually(async () => (await stored(bus.topology.streams.RETRIES)) === 0);
   });
 
+  test('has those that are due wait while there is no room for them: a lane that has news is before them', async () => {
+    let hasRoom = false;
+    const fired: number[] = [];
+    dueWakes = consumeDueWakes(bus, wakes, {
+      hasRoom: () => hasRoom,
+      isNeeded: (lane, firedAtMs) => fired.push(firedAtMs) > 0 && lane !== 'sub_7',
+    });
+    const start = Date.now();
+    await Promise.all(Array.from({ length: 20 }, (_, i) => wakes.wakeAt(`sub_${i}`, Date.now())));
+    await eventually(async () => (await dueCount()) === 20);
+    await wakes.wake('sub_news');
+    expect(await lanesAwake()).toBe(1);
+    const openedAtMs = Date.now();
+    hasRoom = true;
+    await eventually(async () => (await dueCount()) === 0);
+    // One of them was woken otherwise while it waited.
+    expect(await lanesAwake()).toBe(20);
+    expect(Math.min(...fired)).toBeGreaterThanOrEqual(start);
+    expect(Math.max(...fired)).toBeLessThanOrEqual(openedAtMs);
+  });
+
   test('is replaced by a later call, by an earlier instant and back to the first', async () => {
     const timer = bus.topology.wakeTimerSubject('sub_a');
     const start = Date.now();
@@ -142,7 +172,7 @@ describe('wakeAt', () => {
     const { streams } = bus.jsm;
     const last = await streams.getMessage(bus.topology.streams.RETRIES, { last_by_subj: timer });
     expect(last?.header.get('Nats-Schedule')).toBe(`@at ${new Date(start + 3_600_000).toISOString()}`);
-    expect(await stored(bus.topology.streams.RETRIES)).toBe(1);
+    await eventually(async () => (await stored(bus.topology.streams.RETRIES)) === 1);
     dueWakes = consumeDueWakes(bus, wakes);
     await wakes.wakeAt('sub_a', start);
     await eventually(async () => (await lanesAwake()) === 1);

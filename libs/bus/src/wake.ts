@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { SubjectOccupied } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
 import { consumeEach, type Consuming } from './consume.ts';
@@ -15,7 +16,7 @@ export interface Wakes {
    * began, or the stream has refused it because one is there: then its holder looks again before the lane is closed.
    * At most one per lane and 50 ms is published; the first at once.
    *
-   * Of a lane that sleeps at most one in 30 s, at the end of these; then the promise resolves at once.
+   * Of a lane that sleeps one after 30 to 60 s, so that thousands do not wake at once; then the promise resolves at once.
    *
    * @throws BusUnavailable
    */
@@ -73,12 +74,15 @@ export function makeWakes(
 
   function putOff(subscription: string): void {
     if (asleep.has(subscription)) return;
-    const timer = setTimeout(() => {
-      asleep.delete(subscription);
-      wakeSoon(subscription).catch((err: unknown) => {
-        logger.warn({ err, subscription }, 'a lane that sleeps was not woken; its timer will');
-      });
-    }, asleepGapMs);
+    const timer = setTimeout(
+      () => {
+        asleep.delete(subscription);
+        wakeSoon(subscription).catch((err: unknown) => {
+          logger.warn({ err, subscription }, 'a lane that sleeps was not woken; its timer will');
+        });
+      },
+      asleepGapMs * (1 + Math.random()),
+    );
     timer.unref();
     asleep.set(subscription, timer);
   }
@@ -108,14 +112,31 @@ export function makeWakes(
   };
 }
 
-const WAKES_AT_ONCE = 256;
+const WAKES_AT_ONCE = 64;
+const NO_ROOM_MS = 50;
 
-/** Wakes the lanes whose timer fired. */
-export function consumeDueWakes(bus: Bus, wakes: Pick<Wakes, 'wake'>): Consuming {
+export interface DueWakesOptions {
+  /** Whether another lane may be woken now. Default: always. */
+  readonly hasRoom?: () => boolean;
+  /** Asked when there is room. False: somebody has held the lane since its timer fired, and has set another. Default: true. */
+  readonly isNeeded?: (subscription: string, firedAtMs: number) => boolean;
+}
+
+/**
+ * Wakes the lanes whose timer fired, as long as there is room for them. They wait here and not in WAKE, where a lane that
+ * somebody has just put something on would stand behind ten thousand whose sinks are dead.
+ */
+export function consumeDueWakes(
+  bus: Bus,
+  wakes: Pick<Wakes, 'wake'>,
+  { hasRoom = () => true, isNeeded = () => true }: DueWakesOptions = {},
+): Consuming {
   const { streams, consumers } = bus.topology;
   const source = { stream: streams.RETRIES, consumer: consumers.wakeDue, slots: WAKES_AT_ONCE };
   return consumeEach(bus, source, async (message) => {
-    await wakes.wake(lastToken(message.subject));
+    while (!hasRoom()) await delay(NO_ROOM_MS);
+    const subscription = lastToken(message.subject);
+    if (isNeeded(subscription, message.timestampMs)) await wakes.wake(subscription);
     message.ack();
   });
 }

@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import type { LaneEntry } from '#bus/lane-store';
 import type { LaneLease } from '#bus/lane-lease';
-import { makeSlots } from '#bus/slots';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { changeLane } from '#core/lane/circuit';
 import { makeFailureWindow } from '#core/lane/failure-window';
@@ -14,6 +13,7 @@ import { aSpec, aSubscription } from '#testkit/a-subscription';
 import { eventually } from '#testkit/eventually';
 import type { CompletedAttempt, ReadyDelivery } from '../attempt-delivery.ts';
 import { makeDrainLane, type DrainLanePorts } from './drain-lane.ts';
+import { makeFairSlots } from './fair-slots.ts';
 
 const laneKey = 'sub_1' as SubscriptionId;
 const active = aSubscription({ id: laneKey, spec: aSpec({ config: { maxInFlight: 2 } }) });
@@ -58,6 +58,7 @@ function aLane({ count = 0, target = active, state: given, ports, isReleased = t
   const lane = makeDrainLane({
     findTarget: () => Promise.resolve(target),
     laneState: () => state,
+    findState: () => Promise.resolve(state),
     failuresOf: () => makeFailureWindow(),
     readLane(_key, fromSeq, limit) {
       const entries = [...stored]
@@ -98,8 +99,8 @@ function aLane({ count = 0, target = active, state: given, ports, isReleased = t
     tellVerdict: () => Promise.resolve(),
     observe: () => undefined,
     observeProbeLateness: () => undefined,
-    slots: makeSlots(10),
-    probeSlots: makeSlots(10),
+    slots: makeFairSlots(10),
+    probeSlots: makeFairSlots(10),
     now: Date.now,
     random: () => 0.5,
     sleep: () => Promise.resolve(),
@@ -109,6 +110,11 @@ function aLane({ count = 0, target = active, state: given, ports, isReleased = t
     lane,
     log,
     append: (seq: number) => stored.add(seq),
+    /** Another process has stored a state. */
+    others(now: LaneState | undefined) {
+      state = now;
+      lane.stateChanged(now);
+    },
     stop: () => aborting.abort(),
     loseLease() {
       isSafe = false;
@@ -274,6 +280,131 @@ describe('a lease that ends early', () => {
     await expect(lane.done).rejects.toThrow('no leader');
     expect(log.filter((entry) => entry.startsWith('remove'))).toEqual([]);
   });
+});
+
+describe('what this process knows late', () => {
+  test('is looked up when the lease begins: whoever had it before may have opened the circuit a moment ago', async () => {
+    let known: LaneState | undefined;
+    const { lane, log } = aLane({
+      count: 1,
+      ports: { laneState: () => known, findState: () => Promise.resolve((known = open)) },
+    });
+    await lane.done;
+    expect(log).toEqual(['timer', 'release']);
+  });
+
+  test('does not end what waits for a subscription that is resumed: the lease is given back, nothing is settled', async () => {
+    const disabled = { ...active, state: 'disabled' as const };
+    const answers = [disabled, active];
+    const { lane, log } = aLane({ count: 2, ports: { findTarget: () => Promise.resolve(answers.shift() ?? active) } });
+    await lane.done;
+    expect(log).toEqual([]);
+  });
+
+  test('is not forgotten for one’s own change, which is answered later (WH-5)', async () => {
+    const throttled: LaneState = { circuit: { ...open.circuit, cause: 'throttled' } as LaneState['circuit'] };
+    const own: LaneState = { circuit: { ...open.circuit, nextProbeAtMs: Date.now() - 1 } as LaneState['circuit'] };
+    let told = 0;
+    const { lane, log, others } = aLane({
+      count: 3,
+      target: aSubscription({ id: laneKey, spec: aSpec({ config: { maxInFlight: 1 } }) }),
+      ports: {
+        send: ({ task }) => {
+          log.push(`send ${task.eventSeq}`);
+          return Promise.resolve({ ...delivered(task), exchange: { outcome: 'throttled', status: 429 } });
+        },
+        // The state is stored, then the fact is published; meanwhile another process stores what its sink has asked for.
+        async changeState() {
+          if (told++ > 0) return throttled;
+          await delay(1);
+          others(throttled);
+          return own;
+        },
+      },
+    });
+    await lane.done;
+    expect(log.filter((entry) => entry.startsWith('send'))).toEqual(['send 1']);
+    expect(log.slice(-2)).toEqual(['timer', 'release']);
+  });
+});
+
+describe('a probe for which there is no room', () => {
+  const due: LaneState = { circuit: { ...open.circuit, nextProbeAtMs: 0 } as LaneState['circuit'] };
+
+  async function crowded() {
+    const probeSlots = makeFairSlots(1);
+    await probeSlots.acquire('sub_2');
+    void probeSlots.acquire('sub_3');
+    return probeSlots;
+  }
+
+  test('is put off, so that the lease is free for a lane that has something to do', async () => {
+    const { lane, log } = aLane({ count: 1, state: due, ports: { probeSlots: await crowded() } });
+    await lane.done;
+    expect(log).toEqual(['timer', 'release']);
+  });
+
+  test('does not keep the deliveries of a disabled subscription from ending', async () => {
+    const target = { ...active, state: 'disabled' as const };
+    const { lane, log } = aLane({ count: 1, target, state: due, ports: { probeSlots: await crowded() } });
+    await lane.done;
+    expect(log).toContain('settle 1 dead');
+  });
+});
+
+test('a timer that fires while the lease is being released is not lost: its wake was refused', async () => {
+  let nowMs = Date.now();
+  const soon: LaneState = { circuit: { ...open.circuit, nextProbeAtMs: nowMs + 5_000 } as LaneState['circuit'] };
+  const { lane, log } = aLane({
+    count: 1,
+    state: soon,
+    ports: {
+      now: () => nowMs,
+      wakeAt() {
+        nowMs += 6_000;
+        return Promise.resolve();
+      },
+    },
+  });
+  await lane.done;
+  expect(log).toEqual(['release', 'wake']);
+});
+
+test('a longer or shorter deadline has the lane read anew: what waits has its own', async () => {
+  const { retry } = active.spec.config;
+  const target = aSubscription({ id: laneKey, spec: aSpec({ config: { maxInFlight: 1 } }) });
+  const longer = aSpec({ config: { maxInFlight: 1, retry: { ...retry, deadlineSeconds: 60 } } });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { lane, log } = aLane({ count: 5, target, ports: { send: ({ task }) => promise.then(() => delivered(task)) } });
+  await eventually(() => lane.inFlightCount() === 1);
+  lane.targetChanged({ ...target, revision: 2, spec: longer });
+  resolve();
+  await lane.done;
+  expect(log.filter((entry) => /remove|release/.test(entry))).toEqual(['remove 1']);
+});
+
+test('shutdown does not wait for the turns nor for the distances of requests that have not begun', async () => {
+  const slots = makeFairSlots(1);
+  await slots.acquire('sub_2');
+  const { lane, log, stop } = aLane({ count: 2, ports: { slots } });
+  await eventually(() => slots.waiting() === 2);
+  stop();
+  slots.release('sub_2');
+  await lane.done;
+  expect(log.some((entry) => entry.startsWith('send'))).toBe(false);
+
+  const rated = aSubscription({ id: laneKey, spec: aSpec({ config: { rate: { requestsPerMinute: 1 } } }) });
+  const slow = aLane({
+    count: 1,
+    target: rated,
+    ports: {
+      sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => undefined),
+    },
+  });
+  await eventually(() => slow.log.includes('remove 1'));
+  slow.stop();
+  await slow.lane.done;
+  expect(slow.log).not.toContain('release');
 });
 
 test('requests of a rated lane keep their distance though signing is uneven (WH-11)', async () => {

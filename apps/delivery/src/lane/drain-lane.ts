@@ -1,7 +1,6 @@
 import type { LaneEntry } from '#bus/lane-store';
 import type { LaneLease } from '#bus/lane-lease';
-import type { Slots } from '#bus/slots';
-import { isOpen, type LaneChange } from '#core/lane/circuit';
+import { isOpen, probeDueAtMs, type LaneChange } from '#core/lane/circuit';
 import type { FailureWindow } from '#core/lane/failure-window';
 import { makeLaneOwner, type LaneOwner, type LaneStep, type SendReport, type SentMember } from '#core/lane/lane-owner';
 import type { LaneMessage } from '#core/lane/lane-message';
@@ -10,11 +9,13 @@ import { makePace } from '#core/lane/pace';
 import { requestsPerMinuteOf } from '#core/lane/road';
 import { isOurFault, type DeadReason } from '#core/delivery/outcome';
 import type { SubscriptionId } from '#core/ids';
+import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription } from '#core/registry/subscription';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { AttemptDelivery, CompletedAttempt, HeldDelivery, ReadyDelivery } from '../attempt-delivery.ts';
 import type { SettleOptions } from '../settle-attempt.ts';
 import { makeBell } from './bell.ts';
+import type { FairSlots } from './fair-slots.ts';
 
 type Attempts = Pick<AttemptDelivery, 'prepare' | 'send' | 'sendBatch' | 'end'>;
 type Result = CompletedAttempt | HeldDelivery;
@@ -24,7 +25,10 @@ type Step<Kind extends LaneStep['kind']> = Extract<LaneStep, { kind: Kind }>;
 export interface DrainLanePorts extends Attempts {
   /** Where the deliveries of the lane go now; undefined when there is nobody to send to (any more). */
   findTarget(laneKey: SubscriptionId): Promise<Subscription | undefined>;
+  /** The lane state as this process knows it; what it stored itself is in it. */
   laneState(laneKey: SubscriptionId): LaneState | undefined;
+  /** The same with what anybody had stored at the call: the holder before may have done so a moment ago. */
+  findState(laneKey: SubscriptionId): Promise<LaneState | undefined>;
   failuresOf(laneKey: SubscriptionId, target: Subscription | undefined): FailureWindow;
   /** Oldest first, from a sequence on. `isEnd`: nothing was behind them when it was asked. */
   readLane(
@@ -54,12 +58,13 @@ export interface DrainLanePorts extends Attempts {
   /** A probe is made so long after it could have been. */
   observeProbeLateness(lateMs: number): void;
   /** Requests of all lanes of this process. */
-  readonly slots: Slots;
+  readonly slots: FairSlots;
   /** Those that try a sink which failed: thousands that hang at once hold up only each other. */
-  readonly probeSlots: Slots;
+  readonly probeSlots: FairSlots;
   now(): number;
   random(): number;
-  sleep(ms: number): Promise<void>;
+  /** Resolves early when the signal is aborted. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 /** A lane that is being drained here. */
@@ -86,8 +91,11 @@ const REMEMBERED_TASKS = 1024;
 /** So often the owner is told at least how long the lease is certain. */
 const LONGEST_WAIT_MS = 5_000;
 
-/** The lane may be somebody else's by now: the request must not start. */
-class LeaseLost extends Error {}
+/** A probe for which there is no room is put off by so much, and up to once more. */
+const CROWDED_MS = 30_000;
+
+/** No trouble, but this holder must not go on: whoever comes next begins anew. */
+class GivenUp extends Error {}
 
 /**
  * Drains one lane under its lease: does what the pure {@link makeLaneOwner} says, one step after the other, requests beside
@@ -121,6 +129,11 @@ export function makeDrainLane(ports: DrainLanePorts) {
       lease.signal.addEventListener('abort', () => input((to) => to.stop()));
       try {
         target = await ports.findTarget(laneKey);
+        const state = await ports.findState(laneKey);
+        if (mustWaitForRoom(state)) {
+          await putOff();
+          return;
+        }
         owner = makeLaneOwner({
           subscription: target,
           state: ports.laneState(laneKey),
@@ -142,7 +155,7 @@ export function makeDrainLane(ports: DrainLanePorts) {
     async function runSteps(of: LaneOwner): Promise<void> {
       for (;;) {
         if (hasFailed && running.size === 0) {
-          await leave();
+          leave();
           return;
         }
         of.lease(startsUntilMs());
@@ -180,19 +193,32 @@ export function makeDrainLane(ports: DrainLanePorts) {
           await Promise.all(running);
           if (hasFailed) return false;
           if (step.untilMs !== undefined) await ports.wakeAt(laneKey, step.untilMs);
-          await releaseAndLook(step.lookFromSeq);
+          await releaseAndLook(step);
           return true;
         case 'close':
           await Promise.all(running);
           if (hasFailed) return false;
-          await keepProbing(await change(step.changes));
-          await releaseAndLook(step.lookFromSeq);
+          await change(step.changes);
+          await keepProbing();
+          await releaseAndLook(step);
           return true;
         case 'leave':
           await Promise.all(running);
-          await leave();
+          leave();
           return true;
       }
+    }
+
+    /** A lease that waits for the room of a probe is one that a lane with something to do can not have. */
+    function mustWaitForRoom(state: LaneState | undefined): boolean {
+      const { probeSlots } = ports;
+      if (target === undefined || deliveryFateOf(target) !== 'attempt' || !isOpen(state?.circuit)) return false;
+      return probeSlots.waiting() >= probeSlots.size && ports.now() >= probeDueAtMs(state.circuit, target.revision);
+    }
+
+    async function putOff(): Promise<void> {
+      await ports.wakeAt(laneKey, ports.now() + CROWDED_MS * (1 + ports.random()));
+      await releaseAndLook({});
     }
 
     function run(work: () => Promise<void>): void {
@@ -208,25 +234,28 @@ export function makeDrainLane(ports: DrainLanePorts) {
     /** Nothing more is started; what is under way ends, and somebody else goes on. */
     function fail(error: unknown): void {
       hasFailed = true;
-      if (!(error instanceof LeaseLost)) trouble ??= error instanceof Error ? error : new Error(String(error));
+      if (!(error instanceof GivenUp)) trouble ??= error instanceof Error ? error : new Error(String(error));
       owner?.stop();
     }
 
-    /** The lease is given back by whoever gave it, after a pause when there is trouble. */
-    async function leave(): Promise<void> {
-      await keepDistance();
+    /**
+     * The lease is given back by whoever gave it, after a pause when there is trouble. Who gets it next knows that it takes
+     * over, and waits a distance.
+     */
+    function leave(): void {
       if (trouble !== undefined) throw trouble;
     }
 
     /**
      * A message that was stored before the look is seen by it; a wake that is published after the release is accepted. So
      * nothing that comes meanwhile is overlooked (0011). What was told since the owner decided, a resume for example, is looked
-     * at by the next holder.
+     * at by the next holder; and so is what a timer said that fired before the release: its wake was refused.
      */
-    async function releaseAndLook(lookFromSeq: number | undefined): Promise<void> {
-      await keepDistance();
+    async function releaseAndLook({ lookFromSeq, untilMs = Infinity }: Rest): Promise<void> {
+      if (!(await keepsDistance())) return;
       const isReleased = await lease.release();
-      if (!isReleased || (await hasMessageFrom(lookFromSeq)) || hasNews) await ports.wake(laneKey);
+      const isNeeded = !isReleased || ports.now() >= untilMs || (await hasMessageFrom(lookFromSeq));
+      if (isNeeded || hasNews) await ports.wake(laneKey);
     }
 
     async function hasMessageFrom(seq: number | undefined): Promise<boolean> {
@@ -236,8 +265,8 @@ export function makeDrainLane(ports: DrainLanePorts) {
     }
 
     /** Of an empty lane only the open circuit is left. What comes next has to be tried in time, though nobody holds the lane. */
-    async function keepProbing(state: LaneState | undefined): Promise<void> {
-      const circuit = (state ?? ports.laneState(laneKey))?.circuit;
+    async function keepProbing(): Promise<void> {
+      const circuit = ports.laneState(laneKey)?.circuit;
       if (isOpen(circuit) && circuit.nextProbeAtMs > ports.now()) await ports.wakeAt(laneKey, circuit.nextProbeAtMs);
     }
 
@@ -259,22 +288,31 @@ export function makeDrainLane(ports: DrainLanePorts) {
 
     async function store(of: LaneOwner, changes: readonly LaneChange[]): Promise<void> {
       if (changes.length === 0) return;
-      of.changed(changes, await change(changes));
+      await change(changes);
+      // Not what it was right after the change: somebody may have stored another one meanwhile.
+      of.changed(changes, ports.laneState(laneKey));
     }
 
-    async function change(changes: readonly LaneChange[]): Promise<LaneState | undefined> {
+    async function change(changes: readonly LaneChange[]): Promise<void> {
       changesUnderWay++;
       try {
-        return await ports.changeState(laneKey, changes, target);
+        await ports.changeState(laneKey, changes, target);
       } finally {
         changesUnderWay--;
       }
     }
 
     async function end(of: LaneOwner, { laneSeqs, reason, changes }: Step<'end'>): Promise<void> {
+      if (reason !== 'deadline_passed') await makeSureOfEnd();
       await store(of, changes);
       await Promise.all(laneSeqs.map((laneSeq) => endOne(laneSeq, reason)));
       of.stored(laneSeqs);
+    }
+
+    /** What this process knows may be late: of one that was resumed meanwhile nothing ends. */
+    async function makeSureOfEnd(): Promise<void> {
+      const now = await ports.findTarget(laneKey);
+      if (now !== undefined && deliveryFateOf(now) !== 'end') throw new GivenUp(`${laneKey} takes deliveries again`);
     }
 
     async function endOne(laneSeq: number, reason: DeadReason): Promise<void> {
@@ -288,16 +326,17 @@ export function makeDrainLane(ports: DrainLanePorts) {
     async function send(of: LaneOwner, { laneSeqs, attempts, as, changes }: Step<'send'>): Promise<void> {
       if (as === 'probe') observeProbe(laneSeqs);
       const slots = as === 'probe' ? ports.probeSlots : ports.slots;
-      await slots.acquire();
+      await slots.acquire(laneKey);
       const sent: Sent[] = [];
       try {
+        makeSureToStart();
         await store(of, changes);
         const asked = laneSeqs.map(async (laneSeq, i) => {
           return { laneSeq, task: { ...(await taskOf(laneSeq)), attempt: attempts[i] ?? 1 } };
         });
         sent.push(...(await attempt(await Promise.all(asked))));
       } finally {
-        slots.release();
+        slots.release(laneKey);
       }
       const settlement = of.settled(reportOf(sent), ports.now(), ports.random());
       bell.ring();
@@ -338,16 +377,29 @@ export function makeDrainLane(ports: DrainLanePorts) {
     }
 
     async function waitToStart(): Promise<void> {
-      for (let nowMs = ports.now(); nowMs < nextStartAtMs(); nowMs = ports.now())
-        await ports.sleep(nextStartAtMs() - nowMs);
-      if (!lease.isSafe()) throw new LeaseLost(`the lease of ${laneKey} is lost`);
+      makeSureToStart();
+      for (let nowMs = ports.now(); nowMs < nextStartAtMs(); nowMs = ports.now()) {
+        await ports.sleep(nextStartAtMs() - nowMs, lease.signal);
+        makeSureToStart();
+      }
       requestPace.started(ports.now());
     }
 
-    /** Whoever holds the lane next may start at once: not before the rate allows. */
-    async function keepDistance(): Promise<void> {
-      const waitMs = nextStartAtMs() - ports.now();
-      if (waitMs > 0 && lease.safeForMs() > waitMs) await ports.sleep(waitMs);
+    /** The lane may be somebody else's by now; and a process that stops begins nothing, however long it waited for its turn. */
+    function makeSureToStart(): void {
+      if (lease.signal.aborted || !lease.isSafe()) throw new GivenUp(`nothing starts under the lease of ${laneKey}`);
+    }
+
+    /**
+     * Whoever holds the lane next may start at once: not before the rate allows. False when that can not be waited for: then
+     * the lease is given back instead, and who gets it waits a distance.
+     */
+    async function keepsDistance(): Promise<boolean> {
+      for (let waitMs = nextStartAtMs() - ports.now(); waitMs > 0; waitMs = nextStartAtMs() - ports.now()) {
+        if (lease.signal.aborted || lease.safeForMs() <= waitMs) return false;
+        await ports.sleep(waitMs, lease.signal);
+      }
+      return true;
     }
 
     function nextStartAtMs(): number {
@@ -404,6 +456,8 @@ export function makeDrainLane(ports: DrainLanePorts) {
   };
 }
 
+type Rest = Pick<Step<'sleep'>, 'lookFromSeq'> & { readonly untilMs?: number | undefined };
+
 interface Asked {
   readonly laneSeq: number;
   readonly task: DeliveryTask;
@@ -417,7 +471,11 @@ interface Sent extends Asked {
 function isReadAlike(a: Subscription | undefined, b: Subscription | undefined): boolean {
   const [before, after] = [a?.spec.config, b?.spec.config];
   if (before === undefined || after === undefined) return true;
-  return before.ordering === after.ordering && (before.batch === undefined) === (after.batch === undefined);
+  return (
+    before.ordering === after.ordering &&
+    (before.batch === undefined) === (after.batch === undefined) &&
+    before.retry.deadlineSeconds === after.retry.deadlineSeconds
+  );
 }
 
 function withResult(asked: Asked, result: Result | undefined): Sent[] {

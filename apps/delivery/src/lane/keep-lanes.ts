@@ -1,4 +1,5 @@
 import type { LaneLease } from '#bus/lane-lease';
+import { isOpen } from '#core/lane/circuit';
 import type { LaneState } from '#core/lane/lane-state';
 import type { SubscriptionId } from '#core/ids';
 import type { Subscription } from '#core/registry/subscription';
@@ -7,6 +8,7 @@ import { isDeadLetterLane, laneKeysOf, targetOf } from './lane-key.ts';
 
 export interface KeepLanesPorts {
   drainLane(lease: LaneLease): DrainedLane;
+  laneState(laneKey: SubscriptionId): LaneState | undefined;
   wake(laneKey: SubscriptionId): Promise<void>;
   reportTrouble(laneKey: SubscriptionId, error: unknown): void;
 }
@@ -17,6 +19,8 @@ export interface KeptLanes {
   take(lease: LaneLease): Promise<void>;
   find(laneKey: SubscriptionId): DrainedLane | undefined;
   count(): number;
+  /** Those of them whose circuit was open when they were taken: most are given up soon, or hang. */
+  probed(): number;
   oldestStoredAtMs(): number | undefined;
   subscriptionChanged(id: SubscriptionId, now: Subscription | undefined): void;
   stateChanged(laneKey: SubscriptionId, now: LaneState | undefined): void;
@@ -24,6 +28,7 @@ export interface KeptLanes {
 
 export function makeKeptLanes(ports: KeepLanesPorts): KeptLanes {
   const lanes = new Map<SubscriptionId, DrainedLane>();
+  const probed = new Set<DrainedLane>();
 
   /** Another rate, a resume, a new sink: what a sleeping lane waits for may be over. All workers say so; one wake is stored. */
   function wakeSleeping(laneKey: SubscriptionId): void {
@@ -36,14 +41,17 @@ export function makeKeptLanes(ports: KeepLanesPorts): KeptLanes {
     async take(lease) {
       const lane = ports.drainLane(lease);
       lanes.set(lane.laneKey, lane);
+      if (isOpen(ports.laneState(lane.laneKey)?.circuit)) probed.add(lane);
       try {
         await lane.done;
       } finally {
+        probed.delete(lane);
         if (lanes.get(lane.laneKey) === lane) lanes.delete(lane.laneKey);
       }
     },
     find: (laneKey) => lanes.get(laneKey),
     count: () => lanes.size,
+    probed: () => probed.size,
     oldestStoredAtMs() {
       const stored = [...lanes.values()].flatMap((lane) => lane.oldestStoredAtMs() ?? []);
       return stored.length === 0 ? undefined : Math.min(...stored);
@@ -57,6 +65,15 @@ export function makeKeptLanes(ports: KeepLanesPorts): KeptLanes {
     },
     stateChanged: (laneKey, now) => lanes.get(laneKey)?.stateChanged(now),
   };
+}
+
+/**
+ * Whether the timer of a lane that fired at an instant still means something: whoever has probed it since has ended what
+ * was over, and set another timer.
+ */
+export function isStillDue(state: LaneState | undefined, firedAtMs: number, nowMs: number): boolean {
+  const circuit = state?.circuit;
+  return !isOpen(circuit) || circuit.lastFailureAtMs <= firedAtMs || nowMs >= circuit.nextProbeAtMs;
 }
 
 /** Nothing waits for a new subscription, nor for a dead letter sink that is none. */

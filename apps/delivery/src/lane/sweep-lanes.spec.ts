@@ -27,6 +27,9 @@ interface Lane {
   readonly isDeleted?: boolean;
 }
 
+/** How many were woken before each pause. */
+const pauses: number[] = [];
+
 async function sweep(given: Readonly<Record<string, Lane>>, times: readonly number[] = [NOW]): Promise<string[]> {
   const lanes = Object.entries(given).map(([id, lane]) => [id as SubscriptionId, lane] as const);
   const woken: string[] = [];
@@ -40,6 +43,7 @@ async function sweep(given: Readonly<Record<string, Lane>>, times: readonly numb
     targetOf: (id) => (find(id)?.isDeleted ? undefined : aSubscription({ id, ...find(id)?.target })),
     wake: (id) => Promise.resolve(void woken.push(id)),
     now: () => nowMs,
+    sleep: () => Promise.resolve(void pauses.push(woken.length)),
   });
   for (const time of times) {
     nowMs = time;
@@ -79,5 +83,22 @@ describe('the sweep', () => {
     const paused = { paused: { count: 1, target: { state: 'paused' as const } } };
     expect(await sweep(paused, [NOW, NOW + 3_599_999])).toEqual([]);
     expect(await sweep(paused, [NOW, NOW + 3_600_000])).toEqual(['paused']);
+  });
+});
+
+describe('ten thousand lanes', () => {
+  const many = (lane: Lane) => Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`lane-${i}`, lane]));
+
+  test('whose timers are late are left to those who are busy with them, but for some', async () => {
+    expect(await sweep({ ...many({ count: 1, state: openUntil(NOW - 60_000) }), stranded: { count: 1 } })).toHaveLength(
+      257,
+    );
+  });
+
+  test('are not woken at once: others have to be drained, too', async () => {
+    pauses.length = 0;
+    expect(await sweep(many({ count: 1 }))).toHaveLength(10_000);
+    expect(pauses[0]).toBe(64);
+    expect(pauses).toHaveLength(156);
   });
 });

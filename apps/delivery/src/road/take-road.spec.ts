@@ -227,3 +227,17 @@ describe('a message that has to wait at the door', () => {
     expect(log.at(-1)).toBe('ack');
   });
 });
+
+describe('a subscription that this process knows to be disabled', () => {
+  const disabled = aSubscription({ id, state: 'disabled' });
+
+  test('is asked for again before anything ends: it may be resumed and the event be newer than that', async () => {
+    await taker(disabled, { findTarget: () => Promise.resolve(aSubscription({ id })) })().done;
+    expect(log).toContain('send');
+  });
+
+  test('and is resumed while its event is read, has the delivery come once more: it may have to go by the lane', async () => {
+    await taker(disabled)().done;
+    expect(log).toEqual(['nak']);
+  });
+});

@@ -3,6 +3,7 @@ import type { Delivered } from '#bus/delivered';
 import { roadOf, type Road } from '#core/lane/road';
 import type { LaneState } from '#core/lane/lane-state';
 import type { SubscriptionId } from '#core/ids';
+import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription } from '#core/registry/subscription';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { decodeDeliveryTask, UnreadableTask } from '#contracts/bus/delivery-task-codec';
@@ -67,8 +68,10 @@ export function makeTakeRoad(ports: TakeRoadPorts, door: Door) {
     }
     if (road.name === 'retry' && task.dueAtMs !== undefined) ports.observeLateness(ports.now() - task.dueAtMs);
     const laneKey = laneKeyOf(task);
-    // One that this process has not heard of yet may be ordered or paused.
-    const target = ports.targetOf(laneKey) ?? (await ports.findTarget(laneKey));
+    const known = ports.targetOf(laneKey);
+    // One that this process has not heard of yet may be ordered or paused, one that has ended may be resumed.
+    const isCertain = known !== undefined && deliveryFateOf(known) !== 'end';
+    const target = isCertain ? known : await ports.findTarget(laneKey);
     const way = target && roadOf(target, ports.laneState(laneKey), ports.now());
     if (way?.road === 'lane') {
       await toLane(laneKey, message, way.isAsleep);
@@ -126,6 +129,11 @@ export function makeTakeRoad(ports: TakeRoadPorts, door: Door) {
 
   async function attempt(task: DeliveryTask, message: Delivered, { name }: CommonRoad, ticket?: Ticket): Promise<void> {
     const prepared = await ports.prepare(task);
+    if ('target' in prepared && ticket === undefined) {
+      // It was to end, and its subscription takes deliveries again: it comes once more and finds its road.
+      message.nak();
+      return;
+    }
     const result = 'target' in prepared ? await ports.send(prepared) : prepared;
     ticket?.requestEnded();
     if ('held' in result) {

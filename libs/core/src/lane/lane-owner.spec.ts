@@ -5,7 +5,7 @@ import type { Subscription, SubscriptionSpec } from '../registry/subscription.ts
 import { makeFailureWindow } from './failure-window.ts';
 import type { LaneMessage } from './lane-message.ts';
 import { makeLaneOwner, type LaneOwnerOptions, type LaneStep, type SentMember } from './lane-owner.ts';
-import type { LaneState } from './lane-state.ts';
+import type { LaneState, OpenCircuit } from './lane-state.ts';
 
 type Config = Partial<SubscriptionSpec['config']>;
 
@@ -91,6 +91,19 @@ function aLane(config: Config, list: readonly LaneMessage[], options: Partial<La
   };
 }
 
+function openSince(atMs: number): OpenCircuit {
+  return {
+    kind: 'open',
+    sinceMs: atMs,
+    failingSinceMs: atMs,
+    lastFailureAtMs: atMs,
+    cause: 'failures',
+    failedProbes: 0,
+    nextProbeAtMs: atMs + 60_000,
+    revision: 1,
+  };
+}
+
 const messages = (count: number) => Array.from({ length: count }, (_, i) => aMessage(i + 1));
 
 describe('the holder of a lane without order', () => {
@@ -100,6 +113,16 @@ describe('the holder of a lane without order', () => {
     lane.delivered(2);
     expect(lane.sent()).toEqual([[4]]);
     expect(lane.owner.inFlightCount()).toBe(3);
+  });
+
+  test('sends by the order of publishing, as far as it knows it, not by that of the matchers', () => {
+    const lane = aLane({ maxInFlight: 1 }, [
+      aMessage(1, { eventSeq: 12 }),
+      aMessage(2, { eventSeq: 11 }),
+      aMessage(3, { eventSeq: 10 }),
+    ]);
+    const order = [lane.sent(), (lane.delivered(3), lane.sent()), (lane.delivered(2), lane.sent())];
+    expect(order).toEqual([[[3]], [[2]], [[1]]]);
   });
 
   test('knows a window of a long lane, not all of it', () => {
@@ -222,10 +245,39 @@ describe('the circuit, as the holder sees it', () => {
     );
     lane.owner.stored([1]);
     expect(lane.next()).toMatchObject({ kind: 'disable', revision: 1 });
-    expect(lane.next()).toMatchObject({ kind: 'wait' });
     lane.owner.rules(subscribed({}, { state: 'disabled', revision: 2 }));
     expect(lane.next()).toMatchObject({ kind: 'end', laneSeqs: [2, 3], reason: 'subscription_disabled' });
   });
+});
+
+describe('a lane whose registry does not answer, or that it knows nothing of', () => {
+  const gone = { ...openSince(NOW), cause: 'gone' } as const;
+
+  test('is not kept awake by a command that has no effect: it sleeps until its probe, and the command is given again then', () => {
+    const lane = aLane({}, messages(3), { state: { circuit: gone } });
+    expect(lane.next()).toMatchObject({ kind: 'disable', revision: 1 });
+    expect(lane.next()).toEqual({ kind: 'sleep', untilMs: NOW + 60_000 });
+    lane.pass(60_000);
+    expect(lane.next()).toMatchObject({ kind: 'disable', revision: 1 });
+    expect(lane.next()).toMatchObject({ kind: 'send', as: 'probe', laneSeqs: [1] });
+  });
+
+  test('has what is over end meanwhile', () => {
+    const lane = aLane({}, [aMessage(1, { deadlineAtMs: NOW + 10_000 }), aMessage(2)], { state: { circuit: gone } });
+    expect(lane.next()).toMatchObject({ kind: 'disable' });
+    expect(lane.next()).toEqual({ kind: 'sleep', untilMs: NOW + 10_001 });
+    lane.pass(10_001);
+    expect(lane.next()).toMatchObject({ kind: 'end', laneSeqs: [1], reason: 'deadline_passed' });
+  });
+});
+
+test('a lane that sleeps, or is only probed, is not read by the page: ten thousand wake at once', () => {
+  const probed = aLane({}, messages(5000), { state: { circuit: { ...openSince(NOW), nextProbeAtMs: NOW } } });
+  expect(probed.next()).toMatchObject({ kind: 'send', as: 'probe', laneSeqs: [1] });
+  expect(probed.mostKnown()).toBeLessThanOrEqual(16);
+  const paused = aLane({}, messages(5000), { subscription: subscribed({}, { state: 'paused' }) });
+  expect(paused.next()).toMatchObject({ kind: 'sleep' });
+  expect(paused.mostKnown()).toBeLessThanOrEqual(16);
 });
 
 describe('the holder of an ordered lane', () => {
@@ -317,6 +369,17 @@ describe('the holder of an ordered lane', () => {
     expect(lane.sent()).toEqual([[65]]);
   });
 
+  test('asks for the pause only when the dead letter that blocks is stored', () => {
+    const lane = aLane({ ordering: 'subscription', onDeadLetter: 'block' }, messages(2));
+    lane.sent();
+    const dead = { laneSeq: 1, next: { kind: 'dead', reason: 'rejected_by_sink' } } as const;
+    const { changes } = lane.owner.settled({ exchange: { outcome: 'permanent' }, members: [dead] }, NOW, 0.5);
+    expect(lane.next()).toMatchObject({ kind: 'wait' });
+    lane.stored({ circuit: { kind: 'closed', sinceMs: NOW }, blockedAtRevision: 1 }, changes);
+    lane.owner.stored([1]);
+    expect(lane.next()).toMatchObject({ kind: 'pause', revision: 1 });
+  });
+
   test('goes on after a dead letter, or stops there until it was paused and resumed', () => {
     const skip = aLane({ ordering: 'subscription' }, messages(2));
     skip.sent();
@@ -383,11 +446,11 @@ describe('the holder of an ordered lane', () => {
       aMessage(2, { eventSeq: 8 }),
       aMessage(3, { eventSeq: 7 }),
     ]);
-    expect(lane.sent()).toEqual([[1]]);
+    expect(lane.sent()).toEqual([[3]]);
     lane.owner.rules(subscribed({ ordering: 'subscription' }));
     expect(lane.sent()).toEqual([]);
-    lane.delivered(1);
-    expect(lane.sent()).toEqual([[3]]);
+    lane.delivered(3);
+    expect(lane.sent()).toEqual([[2]]);
   });
 });
 

@@ -139,6 +139,8 @@ const WINDOW = 512;
 /** Messages of an ordered lane that the holder knows: it can only start when it knows all that may come first. */
 const ORDERED_CAPACITY = 50_000;
 const PAGE = 256;
+/** So many are read of a lane that sleeps or is only probed: the oldest, for the probe and the deadline. */
+const FEW = 16;
 /** So many are dead-lettered at once. */
 const END_AT_ONCE = 64;
 /** How often an awake lane is looked at for new messages. */
@@ -265,7 +267,8 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
         const message = busy.get(laneSeq);
         if (message === undefined) continue;
         busy.delete(laneSeq);
-        if (!isEnd) settledMeanwhile.add(laneSeq);
+        // What was read before can not come again; and the end may be away for as long as more comes than goes.
+        if (!isEnd && laneSeq >= nextSeq) settledMeanwhile.add(laneSeq);
         const isKept = kept.delete(laneSeq);
         if (isKept) earliestDeadlineAtMs = Math.min(earliestDeadlineAtMs, message.deadlineAtMs);
         if (line.ordering !== 'none') line.of.release(message, isKept);
@@ -370,9 +373,10 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
     const disableReason = disableReasonOf(view?.circuit, policy(), revision);
     const kind = disableReason !== undefined ? 'disable' : isBlocked(view, subscription) ? 'pause' : undefined;
     if (kind === undefined) return undefined;
-    if (command !== undefined && command.revision === revision && nowMs < command.againAtMs) {
-      return waitUntil(command.againAtMs);
-    }
+    // Nothing new starts behind a block; whoever hears of it finds the dead letter that it is about.
+    if (kind === 'pause' && busy.size > 0) return undefined;
+    // What waits goes on waiting meanwhile, also for ever: nobody disables anything because of its dead letter sink.
+    if (command !== undefined && command.revision === revision && nowMs < command.againAtMs) return undefined;
     command = { revision, againAtMs: nowMs + COMMAND_AGAIN_MS };
     return { kind, revision, reason: disableReason ?? BLOCKED };
   }
@@ -463,17 +467,16 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
   }
 
   function readUnordered(gate: Gate, nowMs: number, of: UnorderedLine): LaneStep | undefined {
-    const isStuck = gate.shut === 'held' || gate.shut === 'circuit';
+    const isFew = isStuck(gate) || gate.as === 'probe';
     const batchCount = subscription?.spec.config.batch?.maxEvents ?? 1;
-    const isWanted = of.size() === 0 || (!isStuck && of.size() < Math.max(WINDOW / 4, batchCount));
+    const isWanted = of.size() === 0 || (!isFew && of.size() < Math.max(WINDOW / 4, batchCount));
     if (!isWanted || of.size() + busy.size + PAGE > Math.max(WINDOW, 2 * batchCount + PAGE)) return undefined;
-    return !isEnd || isStale(nowMs) ? read() : undefined;
+    return !isEnd || isStale(nowMs) ? read(isFew ? FEW : PAGE) : undefined;
   }
 
   function readOrdered(gate: Gate, nowMs: number, of: OrderedLine): LaneStep | undefined {
-    const isStuck = gate.shut === 'held' || gate.shut === 'circuit';
-    if (!isEnd && (!isStuck || of.size() === 0)) return read();
-    if (isStuck) return of.size() === 0 && isStale(nowMs) ? read() : undefined;
+    if (isStuck(gate)) return of.size() === 0 && (!isEnd || isStale(nowMs)) ? read(FEW) : undefined;
+    if (!isEnd) return read(PAGE);
     if (
       of.completeBelow() !== Infinity &&
       of.size() <= ORDERED_CAPACITY / 2 &&
@@ -481,7 +484,7 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
     ) {
       of.readAnew();
       readAnew();
-      return read();
+      return read(PAGE);
     }
     const lowest = of.lowestEventSeq(nowMs);
     if (lowest !== Infinity && lowest > floor) {
@@ -489,7 +492,12 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
       isAskingFloor = true;
       return { kind: 'floor' };
     }
-    return isStale(nowMs) ? read() : undefined;
+    return isStale(nowMs) ? read(PAGE) : undefined;
+  }
+
+  /** Nothing is sent before an instant or an input. */
+  function isStuck({ shut }: Gate): boolean {
+    return shut === 'circuit' || (shut === 'held' && fate() !== 'end');
   }
 
   function isStale(nowMs: number): boolean {
@@ -503,10 +511,10 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
     return Math.min(LONGEST_POLL_MS, Math.max(POLL_MS, startDistanceMs(perMinute) / 4));
   }
 
-  function read(): LaneStep {
+  function read(limit: number): LaneStep {
     isReading = true;
     readingFloor = toldFloor;
-    return { kind: 'read', fromSeq: nextSeq, limit: PAGE };
+    return { kind: 'read', fromSeq: nextSeq, limit };
   }
 
   // Nothing to do

@@ -1,0 +1,52 @@
+import { describe, expect, test } from '@jest/globals';
+import type { LaneLease } from '#bus/lane-lease';
+import type { LaneState } from '#core/lane/lane-state';
+import type { SubscriptionId } from '#core/ids';
+import { isStillDue, makeKeptLanes } from './keep-lanes.ts';
+
+const open = (lastFailureAtMs: number, nextProbeAtMs: number): LaneState => ({
+  circuit: {
+    kind: 'open',
+    sinceMs: 0,
+    failingSinceMs: 0,
+    lastFailureAtMs,
+    cause: 'failures',
+    failedProbes: 1,
+    nextProbeAtMs,
+    revision: 1,
+  },
+});
+
+describe('a timer that fired and waited for room', () => {
+  test.each<[string, LaneState | undefined, boolean]>([
+    ['of a lane that was not probed since is due', open(900, 1_000), true],
+    ['of one that was probed since, and sleeps again, is over', open(1_500, 9_000), false],
+    ['of one that was probed since, and is due again, is due', open(1_500, 1_900), true],
+    ['of one without an open circuit is due: it is for a deadline or a head', undefined, true],
+  ])('%s', (_what, state, expected) => {
+    expect(isStillDue(state, 1_000, 2_000)).toBe(expected);
+  });
+});
+
+test('counts the lanes that are probed, as long as they are drained', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const lanes = makeKeptLanes({
+    drainLane: ({ subscription }) => ({
+      laneKey: subscription,
+      targetChanged: () => undefined,
+      stateChanged: () => undefined,
+      appended: () => undefined,
+      inFlightCount: () => 0,
+      oldestStoredAtMs: () => undefined,
+      done: promise,
+    }),
+    laneState: (laneKey) => (laneKey === 'sub_dead' ? open(0, 0) : undefined),
+    wake: () => Promise.resolve(),
+    reportTrouble: () => undefined,
+  });
+  const taken = ['sub_dead', 'sub_well'].map((id) => lanes.take({ subscription: id as SubscriptionId } as LaneLease));
+  expect([lanes.count(), lanes.probed()]).toEqual([2, 1]);
+  resolve();
+  await Promise.all(taken);
+  expect([lanes.count(), lanes.probed()]).toEqual([0, 0]);
+});
