@@ -1,6 +1,7 @@
 import { AckPolicy, jetstreamManager, RetentionPolicy } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { startNats } from '#testkit/nats';
+import { BENCH_TYPE } from './bench-event.ts';
 import { startChild } from './child.ts';
 import type { RunFigures } from './measure.ts';
 import type { BenchOptions } from './options.ts';
@@ -29,10 +30,15 @@ export async function runBare(
     natsUrl: nats.url,
     stream: STREAM,
     consumer: CONSUMER,
-    sinkUrl: sink.url,
+    sinkUrl: sink.urls[0],
     ...(sink.caFile === undefined ? {} : { caFile: sink.caFile }),
   });
-  const { child: producer } = await startChild('producer', { kind: 'nats', natsUrl: nats.url, subject: SUBJECT });
+  const { child: producer } = await startChild('producer', {
+    kind: 'nats',
+    types: [BENCH_TYPE],
+    natsUrl: nats.url,
+    subjects: [SUBJECT],
+  });
   try {
     const isDone = async () => (await jsm.streams.info(STREAM)).state.messages === 0;
     return await runScenario(

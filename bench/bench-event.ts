@@ -10,8 +10,8 @@ export function nowUs(): number {
 }
 
 /** @param dueUs the instant at which it is published, or should be: waiting for a slow service counts as its latency */
-export function benchEvent(run: string, n: number, dueUs: number): string {
-  const head = `{"specversion":"1.0","id":"${run}-${n}","source":"/bench","type":"${BENCH_TYPE}","benchmark":"${n}:${dueUs}","datacontenttype":"application/json","data":{"text":"`;
+export function benchEvent(type: string, run: string, n: number, dueUs: number): string {
+  const head = `{"specversion":"1.0","id":"${run}-${n}","source":"/bench","type":"${type}","benchmark":"${n}:${dueUs}","datacontenttype":"application/json","data":{"text":"`;
   return `${head}${'x'.repeat(EVENT_BYTES - head.length - 3)}"}}`;
 }
 

@@ -1,24 +1,37 @@
 import { writeFile } from 'node:fs/promises';
 import { runBare } from './bare.ts';
+import { runFairness } from './fairness.ts';
+import { runIsolation } from './isolation.ts';
 import type { RunFigures } from './measure.ts';
-import { readOptions, type BenchOptions } from './options.ts';
-import { formatReport, makeReport } from './report.ts';
-import { startBenchSink } from './start-sink.ts';
+import { readOptions, type BenchOptions, type ScenarioName } from './options.ts';
+import { formatReport, makeReport, type ScenarioFigures } from './report.ts';
+import { startBenchSink, type BenchSink } from './start-sink.ts';
 import { runSteady } from './steady.ts';
 
-const SCENARIOS = { bare: runBare, steady: runSteady };
+type Say = (line: string) => void;
 
-async function main(options: BenchOptions): Promise<void> {
-  const say = (line: string) => process.stderr.write(`${line}\n`);
-  const scenarios: Record<string, readonly RunFigures[]> = {};
-  for (const name of options.scenarios) {
+const SCENARIOS: Record<ScenarioName, (options: BenchOptions, say: Say) => Promise<ScenarioFigures>> = {
+  bare: withSink(runBare),
+  steady: withSink(runSteady),
+  isolation: runIsolation,
+  fairness: async (options, say) => ({ runs: [], fairness: await runFairness(options, say) }),
+};
+
+function withSink(run: (options: BenchOptions, sink: BenchSink, say: Say) => Promise<readonly RunFigures[]>) {
+  return async (options: BenchOptions, say: Say): Promise<ScenarioFigures> => {
     const sink = await startBenchSink(options.tls);
     try {
-      scenarios[name] = await SCENARIOS[name](options, sink, say);
+      return { runs: await run(options, sink, say) };
     } finally {
       await sink.stop();
     }
-  }
+  };
+}
+
+async function main(options: BenchOptions): Promise<void> {
+  const say: Say = (line) => process.stderr.write(`${line}\n`);
+  const scenarios: Record<string, ScenarioFigures> = {};
+  for (const name of options.scenarios) scenarios[name] = await SCENARIOS[name](options, say);
   const report = makeReport(options, scenarios, Date.now());
   const json = `${JSON.stringify(report, null, 2)}\n`;
   if (options.json === '-') process.stdout.write(json);

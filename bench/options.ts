@@ -1,7 +1,10 @@
 import { parseArgs } from 'node:util';
 
+const SCENARIOS = ['bare', 'steady', 'isolation', 'fairness'] as const;
+export type ScenarioName = (typeof SCENARIOS)[number];
+
 export interface BenchOptions {
-  readonly scenarios: readonly ('bare' | 'steady')[];
+  readonly scenarios: readonly ScenarioName[];
   /** Events of the max-rate run. */
   readonly events: number;
   /** Events per second of the open-loop run. */
@@ -13,6 +16,12 @@ export interface BenchOptions {
   readonly tls: boolean;
   readonly allInOne: boolean;
   readonly delivery: number;
+  /** Numbers of delivery processes, one run of `isolation` with each. */
+  readonly workers: readonly number[];
+  /** Deliveries to sinks in trouble, or of the burst. */
+  readonly backlog: number;
+  /** Per second, as they come. */
+  readonly backlogRate: number;
   readonly matcher: number;
   readonly producer: 'http' | 'nats';
   /** Where the services leave their CPU profiles. */
@@ -21,19 +30,29 @@ export interface BenchOptions {
   readonly json: string | undefined;
 }
 
-const USAGE = `npm run bench -- [options]
+const USAGE = `npm run bench -- [scenario] [options]
   --quick               20 s in all: for a look, not for a figure
-  --scenario NAME       bare | steady; default both
+  --scenario NAME       ${SCENARIOS.join(' | ')}; default bare and steady
   --events N            of the max-rate run, default 20000
-  --rate N              events/s of the open-loop run, default 400
-  --seconds N           length of the open-loop run, default 20
+  --rate N              events/s of the open-loop run, default 400; isolation 100, fairness 20
+  --seconds N           length of the open-loop run, default 20; isolation and fairness 60
+  --backlog N           deliveries to bad sinks (isolation) or of the burst (fairness), default 100000
+  --backlog-rate N      of them per second (isolation), default 500
   --plain               http:// sinks instead of https://
   --all-in-one          steady in one process instead of one per service
-  --delivery N, --matcher N    processes, default 1
+  --delivery N, --matcher N    processes, default 1; isolation runs with 1 and with 3 delivery processes
   --producer NAME       http (through the gateway, default) | nats (straight onto EVENTS)
   --profile DIR         CPU profiles of the services
   --json [FILE]         result as JSON, to a file or to standard output
 `;
+
+const QUEUE_DEFAULTS = { rate: '400', seconds: '20', quickSeconds: '3' };
+const DEFAULTS: Record<ScenarioName, { rate: string; seconds: string; quickSeconds: string }> = {
+  bare: QUEUE_DEFAULTS,
+  steady: QUEUE_DEFAULTS,
+  isolation: { rate: '100', seconds: '60', quickSeconds: '15' },
+  fairness: { rate: '20', seconds: '60', quickSeconds: '10' },
+};
 
 /** @throws Error with the usage when an option is wrong or help is asked for */
 export function readOptions(args: readonly string[]): BenchOptions {
@@ -41,17 +60,20 @@ export function readOptions(args: readonly string[]): BenchOptions {
   const jsonTarget = jsonAt >= 0 ? args[jsonAt + 1] : undefined;
   const json = jsonAt < 0 ? undefined : jsonTarget === undefined || jsonTarget.startsWith('--') ? '-' : jsonTarget;
   const rest = jsonAt < 0 ? [...args] : args.filter((_, i) => i !== jsonAt && !(i === jsonAt + 1 && json !== '-'));
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: rest,
+    allowPositionals: true,
     options: {
       quick: { type: 'boolean', default: false },
       scenario: { type: 'string' },
       events: { type: 'string' },
-      rate: { type: 'string', default: '400' },
+      rate: { type: 'string' },
+      backlog: { type: 'string' },
+      'backlog-rate': { type: 'string', default: '500' },
       seconds: { type: 'string' },
       plain: { type: 'boolean', default: false },
       'all-in-one': { type: 'boolean', default: false },
-      delivery: { type: 'string', default: '1' },
+      delivery: { type: 'string' },
       matcher: { type: 'string', default: '1' },
       producer: { type: 'string', default: 'http' },
       profile: { type: 'string' },
@@ -59,16 +81,22 @@ export function readOptions(args: readonly string[]): BenchOptions {
     },
   });
   if (values.help) throw new Error(USAGE);
+  if (positionals.length > 1) throw new Error(`one scenario at a time\n\n${USAGE}`);
   const { quick } = values;
+  const scenarios = oneOf(values.scenario ?? positionals[0], SCENARIOS) ?? ['bare', 'steady'];
+  const byScenario = DEFAULTS[scenarios[0] ?? 'steady'];
   return {
-    scenarios: oneOf(values.scenario, ['bare', 'steady']) ?? ['bare', 'steady'],
+    scenarios,
     events: wholeNumber(values.events ?? (quick ? '4000' : '20000')),
-    rate: wholeNumber(values.rate),
-    seconds: wholeNumber(values.seconds ?? (quick ? '3' : '20')),
+    rate: wholeNumber(values.rate ?? byScenario.rate),
+    seconds: wholeNumber(values.seconds ?? (quick ? byScenario.quickSeconds : byScenario.seconds)),
+    backlog: wholeNumber(values.backlog ?? (quick ? '10000' : '100000')),
+    backlogRate: wholeNumber(values['backlog-rate']),
     warmUp: quick ? 500 : 3000,
     tls: !values.plain,
     allInOne: values['all-in-one'],
-    delivery: wholeNumber(values.delivery),
+    delivery: wholeNumber(values.delivery ?? '1'),
+    workers: values.delivery === undefined ? [1, 3] : [wholeNumber(values.delivery)],
     matcher: wholeNumber(values.matcher),
     producer: oneOf(values.producer, ['http', 'nats'])?.[0] ?? 'http',
     profileDir: values.profile,

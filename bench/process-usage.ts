@@ -20,7 +20,7 @@ export function readUsage(pids: Readonly<Record<string, number>>): Usage {
   const entries = Object.entries(pids);
   return {
     cpuMs: Object.fromEntries(entries.map(([name, pid]) => [name, treeCpuMs(pid, children)])),
-    peakMiB: Object.fromEntries(entries.map(([name, pid]) => [name, treePeakMiB(pid, children)])),
+    peakMiB: Object.fromEntries(entries.map(([name, pid]) => [name, treeMiB(treeOf(pid, children), 'VmHWM')])),
     machineBusyMs: machineBusyMs(),
     atMs: performance.now(),
   };
@@ -84,9 +84,16 @@ function treeCpuMs(pid: number, children: ReadonlyMap<number, readonly number[]>
     .reduce((sum, stat) => sum + (stat?.cpuMs ?? 0) + (stat?.endedChildrenMs ?? 0), 0);
 }
 
-function treePeakMiB(pid: number, children: ReadonlyMap<number, readonly number[]>): number {
-  const tree = treeOf(pid, children);
-  if (tree.length === 1) return memoryMiB(pid, 'VmHWM');
+/** By name, MiB that are resident now; of PostgreSQL as in {@link Usage.peakMiB}. */
+export function readResidentMiB(pids: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const children = childrenByParent();
+  return Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, treeMiB(treeOf(pid, children), 'VmRSS')]));
+}
+
+/** @param field of a process that has no children */
+function treeMiB(tree: readonly number[], field: 'VmHWM' | 'VmRSS'): number {
+  const [pid = 0] = tree;
+  if (tree.length === 1) return memoryMiB(pid, field);
   const anonymous = tree.reduce((sum, one) => sum + memoryMiB(one, 'RssAnon'), 0);
   return anonymous + Math.max(...tree.map((one) => memoryMiB(one, 'RssShmem')));
 }

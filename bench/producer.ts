@@ -5,9 +5,14 @@ import { makePublisher } from '#bus/publisher';
 import { benchEvent, nowUs } from './bench-event.ts';
 import { answerParent } from './child.ts';
 
-export type ProducerSetup =
+export type ProducerSetup = {
+  /** Event n is of type n modulo their number. */
+  readonly types: readonly string[];
+} & (
   | { readonly kind: 'http'; readonly publishUrl: string; readonly key: string }
-  | { readonly kind: 'nats'; readonly natsUrl: string; readonly subject: string };
+  /** A subject for each type. */
+  | { readonly kind: 'nats'; readonly natsUrl: string; readonly subjects: readonly string[] }
+);
 
 export interface ProducerRun {
   readonly kind: 'run';
@@ -29,9 +34,10 @@ export interface ProducerReport {
 const WINDOW = { http: 64, nats: 1024 };
 const TICK_MS = 2;
 
-type Send = (body: string) => Promise<void>;
+type Send = (body: string, typeIndex: number) => Promise<void>;
 
 let send: Send = () => Promise.reject(new Error('not set up'));
+let types: readonly string[] = [];
 let window = 1;
 
 function sendByHttp({ publishUrl, key }: { publishUrl: string; key: string }): Send {
@@ -45,24 +51,26 @@ function sendByHttp({ publishUrl, key }: { publishUrl: string; key: string }): S
   };
 }
 
-async function sendByNats({ natsUrl, subject }: { natsUrl: string; subject: string }): Promise<Send> {
+async function sendByNats(to: { natsUrl: string; subjects: readonly string[] }): Promise<Send> {
   const silent = () => undefined;
   const logger = { debug: silent, info: silent, warn: silent, error: silent };
-  const publisher = makePublisher(await connect({ servers: natsUrl }), logger);
+  const publisher = makePublisher(await connect({ servers: to.natsUrl }), logger);
   const encoder = new TextEncoder();
-  return async (body) => {
+  return async (body, typeIndex) => {
     const headers = [['content-type', 'application/cloudevents+json']] as const;
-    await publisher.publish(subject, encoder.encode(body), { headers });
+    await publisher.publish(to.subjects[typeIndex] ?? '', encoder.encode(body), { headers });
   };
 }
 
 async function produce({ run, count, ratePerSecond }: ProducerRun): Promise<ProducerReport> {
   const startUs = nowUs();
   let failures = 0;
-  const one = (n: number, dueUs: number) =>
-    send(benchEvent(run, n, dueUs)).catch(() => {
+  const one = (n: number, dueUs: number) => {
+    const typeIndex = n % types.length;
+    return send(benchEvent(types[typeIndex] ?? '', run, n, dueUs), typeIndex).catch(() => {
       failures++;
     });
+  };
   await (ratePerSecond === undefined ? closedLoop(one, count) : openLoop(one, count, ratePerSecond, startUs));
   return { seconds: (nowUs() - startUs) / 1e6, failures, startUs };
 }
@@ -94,6 +102,7 @@ async function openLoop(
 answerParent(async (message: ProducerSetup | ProducerRun) => {
   if (message.kind === 'run') return produce(message);
   window = WINDOW[message.kind];
+  types = message.types;
   send = message.kind === 'http' ? sendByHttp(message) : await sendByNats(message);
   return {};
 });

@@ -1,6 +1,14 @@
 import { cpus, totalmem } from 'node:os';
-import { round, type RunFigures } from './measure.ts';
+import type { FairnessFigures } from './fairness.ts';
+import type { IsolationFigures } from './isolation.ts';
+import { isOfSystem, round, type RunFigures } from './measure.ts';
 import type { BenchOptions } from './options.ts';
+
+export interface ScenarioFigures {
+  readonly runs: readonly RunFigures[];
+  readonly isolation?: readonly IsolationFigures[];
+  readonly fairness?: FairnessFigures;
+}
 
 export interface BenchReport {
   readonly at: string;
@@ -11,14 +19,14 @@ export interface BenchReport {
     readonly node: string;
   };
   readonly options: BenchOptions;
-  readonly scenarios: Readonly<Record<string, readonly RunFigures[]>>;
+  readonly scenarios: Readonly<Record<string, ScenarioFigures>>;
   /** steady ÷ bare, when both ran. */
   readonly ratio?: { readonly deliveriesPerSecond: number; readonly cpuMsPerDelivery: number };
 }
 
 export function makeReport(options: BenchOptions, scenarios: BenchReport['scenarios'], nowMs: number): BenchReport {
-  const [steady] = scenarios['steady'] ?? [];
-  const [bare] = scenarios['bare'] ?? [];
+  const [steady] = scenarios['steady']?.runs ?? [];
+  const [bare] = scenarios['bare']?.runs ?? [];
   return {
     at: new Date(nowMs).toISOString(),
     machine: {
@@ -54,10 +62,12 @@ export function formatReport({ machine, scenarios, ratio }: BenchReport): string
     'peak MiB',
     'elsewhere',
   ];
-  const rows = Object.entries(scenarios).flatMap(([name, runs]) => runs.map((run) => row(name, run)));
-  lines.push(...table([head, ...rows]), '');
-  for (const [name, runs] of Object.entries(scenarios)) {
-    for (const run of runs) lines.push(`${name}, ${loadOf(run)}: CPU-ms per delivery: ${byProcess(run)}`);
+  const all = Object.entries(scenarios).flatMap(([name, { runs }]) => runs.map((run) => ({ name, run })));
+  if (all.length > 0) lines.push(...table([head, ...all.map(({ name, run }) => row(name, run))]), '');
+  for (const { name, run } of all) lines.push(`${name}, ${loadOf(run)}: CPU-ms per delivery: ${byProcess(run)}`);
+  for (const { isolation = [], fairness } of Object.values(scenarios)) {
+    for (const one of isolation) lines.push('', ...isolationLines(one));
+    if (fairness !== undefined) lines.push('', ...fairnessLines(fairness));
   }
   lines.push(
     '',
@@ -73,14 +83,39 @@ export function formatReport({ machine, scenarios, ratio }: BenchReport): string
 function row(name: string, run: RunFigures): string[] {
   const { p50, p95, p99 } = run.latencyMs;
   const peak = Object.entries(run.peakMiB)
-    .filter(([process]) => process !== 'producer' && process !== 'sink')
+    .filter(([process]) => isOfSystem(process))
     .reduce((sum, [, mib]) => sum + mib, 0);
   const elsewhere = `${Math.round(run.elsewhereShare * 100)} %`;
   return [name, loadOf(run), run.deliveriesPerSecond, p50, p95, p99, run.cpuMsPerDelivery, peak, elsewhere].map(String);
 }
 
-function loadOf({ load, offeredPerSecond }: RunFigures): string {
-  return load === 'max-rate' ? 'max' : `${offeredPerSecond}/s`;
+function loadOf({ load, offeredPerSecond, beside }: RunFigures): string {
+  const rate = load === 'max-rate' ? 'max' : `${offeredPerSecond}/s`;
+  return beside === undefined ? rate : `${rate} (${beside})`;
+}
+
+function isolationLines({ workers, backlog, memory, ...ratios }: IsolationFigures): string[] {
+  const { deliveries, perSecond, waitingAtEnd } = backlog;
+  const trends = Object.entries(memory).map(
+    ([name, { firstThirdMiB, lastThirdMiB, ratio }]) => `${name} ${firstThirdMiB} → ${lastThirdMiB} (${ratio} ×)`,
+  );
+  return [
+    `isolation, ${workers} delivery worker${workers === 1 ? '' : 's'}: healthy sinks while 5 bad ones were sent ${deliveries} deliveries at ${perSecond}/s, ${waitingAtEnd} waiting at the end`,
+    `  p99 ${ratios.p99Ratio} × alone (aim ≤ 1.2), p50 ${ratios.p50Ratio} ×, throughput ${ratios.throughputRatio} × (aim ≥ 0.9)`,
+    `  with healthy sinks in the place of the bad ones: p99 ${ratios.p99RatioOfLoadAlone} ×`,
+    `  resident MiB, first → last third: ${trends.join(', ')}`,
+  ];
+}
+
+function fairnessLines({ burst, alone, meanwhile, delayMs, elsewhereShare }: FairnessFigures): string[] {
+  const latencies = ({ events, p50, p99, max }: FairnessFigures['alone']) =>
+    `p50 ${p50}, p99 ${p99}, max ${max} ms of ${events} events`;
+  return [
+    `fairness: another tenant's burst of ${burst.events} events to ${burst.subscriptions} subscriptions each, delivered at ${burst.deliveriesPerSecond}/s`,
+    `  alone:     ${latencies(alone)}`,
+    `  meanwhile: ${latencies(meanwhile)}; elsewhere ${Math.round(elsewhereShare * 100)} %`,
+    `  slowest single event meanwhile, less the median alone: ${delayMs} ms (aim ≤ 250)`,
+  ];
 }
 
 function byProcess({ cpuMsPerDeliveryByProcess }: RunFigures): string {

@@ -3,14 +3,28 @@ import { createServer as createTlsServer } from 'node:tls';
 import { nowUs, readMarker } from './bench-event.ts';
 import { answerParent } from './child.ts';
 
-// An instant sink. Not node:http: its parser and objects cost about as much CPU as the whole of `bare`, on the same cores.
+// Sinks with an address each. Not node:http: its parser and objects cost about as much CPU as the whole of `bare`, on the same cores.
+
+/** How a sink behaves. `accept`: 204, after a while. `hang`: never answers. `refuse` throttles with Retry-After, or fails. */
+export type SinkAnswer =
+  | { readonly kind: 'accept'; readonly afterMs: number }
+  | { readonly kind: 'refuse'; readonly status: number; readonly retryAfterSeconds?: number }
+  | { readonly kind: 'hang' };
+
+/** A sink has an address of its own, as real ones do: whoever sends keeps TLS sessions by host. */
+export interface SinkSetup {
+  readonly host: string;
+  readonly answer: SinkAnswer;
+}
 
 export type SinkMessage =
-  | { readonly kind: 'start'; readonly key?: string; readonly cert?: string }
+  | { readonly kind: 'start'; readonly key?: string; readonly cert?: string; readonly sinks: readonly SinkSetup[] }
   /** Forget what came; count these. */
   | { readonly kind: 'reset'; readonly expected: number }
   /** Answered when all have come, or nothing new for `idleMs`. */
-  | { readonly kind: 'wait'; readonly idleMs: number };
+  | { readonly kind: 'wait'; readonly idleMs: number }
+  /** Answered with the number of requests since the last `reset`. */
+  | { readonly kind: 'count' };
 
 export interface SinkReport {
   readonly received: number;
@@ -21,7 +35,7 @@ export interface SinkReport {
   readonly lastUs: number;
 }
 
-const RESPONSE = Buffer.from('HTTP/1.1 204 No Content\r\n\r\n');
+const ACCEPTED = Buffer.from('HTTP/1.1 204 No Content\r\n\r\n');
 const HEAD_END = Buffer.from('\r\n\r\n');
 const NOTHING = Buffer.alloc(0);
 
@@ -41,34 +55,54 @@ function count(request: Buffer, bodyAt: number): void {
   seen[marker.n] = 1;
 }
 
-function serve(socket: Socket): void {
-  let buffered: Buffer = NOTHING;
-  socket.setNoDelay(true);
-  socket.on('error', () => undefined);
-  socket.on('data', (chunk: Buffer) => {
-    buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
-    for (;;) {
-      const headEnd = buffered.indexOf(HEAD_END);
-      if (headEnd < 0) return;
-      const bodyAt = headEnd + HEAD_END.length;
-      const end = bodyAt + contentLength(buffered.toString('latin1', 0, headEnd));
-      if (buffered.length < end) return;
-      count(buffered.subarray(0, end), bodyAt);
-      buffered = end === buffered.length ? NOTHING : buffered.subarray(end);
-      socket.write(RESPONSE);
-    }
-  });
+const serve =
+  (answer: SinkAnswer) =>
+  (socket: Socket): void => {
+    let buffered: Buffer = NOTHING;
+    socket.setNoDelay(true);
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk: Buffer) => {
+      buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
+      for (;;) {
+        const headEnd = buffered.indexOf(HEAD_END);
+        if (headEnd < 0) return;
+        const bodyAt = headEnd + HEAD_END.length;
+        const end = bodyAt + contentLength(buffered.toString('latin1', 0, headEnd));
+        if (buffered.length < end) return;
+        count(buffered.subarray(0, end), bodyAt);
+        buffered = end === buffered.length ? NOTHING : buffered.subarray(end);
+        respond(socket, answer);
+      }
+    });
+  };
+
+function respond(socket: Socket, answer: SinkAnswer): void {
+  if (answer.kind === 'hang') return;
+  if (answer.kind === 'refuse') {
+    const { status, retryAfterSeconds } = answer;
+    const retryAfter = retryAfterSeconds === undefined ? '' : `retry-after: ${retryAfterSeconds}\r\n`;
+    socket.write(`HTTP/1.1 ${status} Refused\r\n${retryAfter}content-length: 0\r\n\r\n`);
+  } else if (answer.afterMs === 0) {
+    socket.write(ACCEPTED);
+  } else {
+    setTimeout(() => {
+      if (socket.writable) socket.write(ACCEPTED);
+    }, answer.afterMs);
+  }
 }
 
 function contentLength(head: string): number {
   return Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
 }
 
-async function start({ key, cert }: { key?: string; cert?: string }): Promise<{ url: string }> {
+async function start({ key, cert, sinks }: Extract<SinkMessage, { kind: 'start' }>): Promise<{ urls: string[] }> {
   const isTls = key !== undefined && cert !== undefined;
-  const server = isTls ? createTlsServer({ key, cert }, serve) : createTcpServer(serve);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `${isTls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  const urls = sinks.map(async ({ host, answer }) => {
+    const server = isTls ? createTlsServer({ key, cert }, serve(answer)) : createTcpServer(serve(answer));
+    await new Promise<void>((resolve) => server.listen(0, host, resolve));
+    return `${isTls ? 'https' : 'http'}://${host}:${(server.address() as AddressInfo).port}`;
+  });
+  return { urls: await Promise.all(urls) };
 }
 
 function reset(expected: number): void {
@@ -98,5 +132,7 @@ answerParent((message: SinkMessage) => {
       return {};
     case 'wait':
       return wait(message.idleMs);
+    case 'count':
+      return { received: latencies.length };
   }
 });

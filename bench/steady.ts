@@ -1,7 +1,8 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { makeTopology } from '#bus/topology';
-import { startCluster, type Cluster } from '#testkit/cluster';
+import { startCluster, type Cluster, type ClusterOptions } from '#testkit/cluster';
+import type { TenantClient } from '#testkit/tenant-client';
 import { BENCH_TYPE } from './bench-event.ts';
 import { startChild } from './child.ts';
 import type { RunFigures } from './measure.ts';
@@ -23,9 +24,12 @@ export async function runSteady(
   const jsm = await jetstreamManager(nc);
   try {
     const tenant = await cluster.createTenantWithKey('bench');
-    const { config } = await tenant.subscribe({ sink: sink.url, types: [BENCH_TYPE] });
+    const { config } = await tenant.subscribe({ sink: sink.urls[0] ?? '', types: [BENCH_TYPE] });
     if (config.signature.profile === 'none') throw new Error('the subscription is not signed');
-    const { child: producer } = await startChild('producer', producerSetup(options, cluster, tenant.key));
+    const { child: producer } = await startChild(
+      'producer',
+      producerSetup(options.producer, cluster, tenant, [BENCH_TYPE]),
+    );
     const pids = () => cluster.pids();
     const settled = () => until(() => isSettled(jsm), 120_000);
     try {
@@ -39,7 +43,10 @@ export async function runSteady(
   }
 }
 
-function clusterOptions({ delivery, matcher, allInOne, profileDir }: BenchOptions, { caFile }: BenchSink) {
+export function clusterOptions(
+  { delivery, matcher, allInOne, profileDir }: Pick<BenchOptions, 'delivery' | 'matcher' | 'allInOne' | 'profileDir'>,
+  { caFile }: Pick<BenchSink, 'caFile'>,
+): ClusterOptions {
   return {
     delivery,
     matcher,
@@ -52,10 +59,21 @@ function clusterOptions({ delivery, matcher, allInOne, profileDir }: BenchOption
   };
 }
 
-function producerSetup({ producer }: BenchOptions, cluster: Cluster, key: string): ProducerSetup {
+/** Where and as whom a tenant's events of these types are published. */
+export function producerSetup(
+  producer: BenchOptions['producer'],
+  cluster: Cluster,
+  { tenant, key }: TenantClient,
+  types: readonly string[],
+): ProducerSetup {
   return producer === 'http'
-    ? { kind: 'http', publishUrl: cluster.publishUrl, key }
-    : { kind: 'nats', natsUrl: cluster.natsUrl, subject: topology.eventSubject('bench', BENCH_TYPE) };
+    ? { kind: 'http', types, publishUrl: cluster.publishUrl, key }
+    : {
+        kind: 'nats',
+        types,
+        natsUrl: cluster.natsUrl,
+        subjects: types.map((type) => topology.eventSubject(tenant, type)),
+      };
 }
 
 /** Everything is delivered and on its way into the last row. */
