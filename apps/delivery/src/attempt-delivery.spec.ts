@@ -245,9 +245,9 @@ describe('one attempt', () => {
       const ready = await attempts.prepare(task);
       if (!('target' in ready)) throw new Error('not ready');
       for (const waitMs of [5_000, 5_001]) {
-        await attempts.send(ready, () => {
+        await attempts.send(ready, async (makeReady) => {
           nowMs += waitMs;
-          return Promise.resolve();
+          await makeReady?.();
         });
       }
       expect(asked).toHaveLength(3);

@@ -50,8 +50,11 @@ export interface Sent {
   readonly exchange: Exchange | NatsExchange;
 }
 
-/** Called when everything is ready, right before the request: it waits for the instant, or throws to prevent it. */
-export type BeforeRequest = () => Promise<void>;
+/**
+ * Called when everything is ready, right before the request: it waits for the instant, or throws to prevent it. What has
+ * grown old meanwhile is made ready again within it, since that may take as long as the signer does.
+ */
+export type BeforeRequest = (makeReady?: () => Promise<void>) => Promise<void>;
 
 /** What is sent where. */
 interface Sendable {
@@ -122,9 +125,11 @@ export function makeSendNotification(ports: SendPorts, { userAgent, origin }: Se
     };
     const nowMs = ports.now();
     let headers = await makeHeaders(nowMs);
-    if (before !== undefined) await before();
-    // A token that was good when the request was made ready may be over by now (SA-10).
-    if (isAuthorized && ports.now() - nowMs > READY_MS) headers = await makeHeaders(ports.now());
+    // A token that was good when the request was made ready may be over when its turn has come (SA-10).
+    const renew = async (): Promise<void> => {
+      if (isAuthorized && ports.now() - nowMs > READY_MS) headers = await makeHeaders(ports.now());
+    };
+    await (before === undefined ? renew() : before(renew));
     const sentAtMs = ports.now();
     const exchange = await ports.post(sink, headers, body);
     const secret = isAuthorized ? secretOf(headers, target.spec) : undefined;

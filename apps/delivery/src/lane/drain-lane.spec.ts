@@ -293,6 +293,16 @@ describe('what this process knows late', () => {
     expect(log).toEqual(['timer', 'release']);
   });
 
+  test('does not replace what it is told while it looks: a resume in that moment would be lost', async () => {
+    const paused = { ...active, state: 'paused' as const };
+    const { promise, resolve } = Promise.withResolvers<Subscription>();
+    const { lane, log } = aLane({ count: 1, target: paused, ports: { findTarget: () => promise } });
+    lane.targetChanged({ ...active, revision: 2 });
+    resolve(paused);
+    await lane.done;
+    expect(log).toContain('send 1');
+  });
+
   test('does not end what waits for a subscription that is resumed: the lease is given back, nothing is settled', async () => {
     const disabled = { ...active, state: 'disabled' as const };
     const answers = [disabled, active];
@@ -419,6 +429,31 @@ test('requests of a rated lane keep their distance though signing is uneven (WH-
       async send({ task }, before) {
         if (signing++ === 0) await delay(250);
         await before?.();
+        times.push(performance.now());
+        return delivered(task);
+      },
+    },
+  });
+  await lane.done;
+  const distances = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+  expect(times).toHaveLength(4);
+  expect(Math.min(...distances)).toBeGreaterThanOrEqual(99);
+});
+
+test('and though one has grown old and is signed again in its turn (SA-10)', async () => {
+  const rated = aSubscription({ id: laneKey, spec: aSpec({ config: { rate: { requestsPerMinute: 600 } } }) });
+  const times: number[] = [];
+  let signing = 0;
+  const { lane } = aLane({
+    count: 4,
+    target: rated,
+    ports: {
+      sleep: (ms) => delay(ms),
+      async send({ task }, before) {
+        const isSlow = signing++ === 0;
+        await before?.(async () => {
+          if (isSlow) await delay(250);
+        });
         times.push(performance.now());
         return delivered(task);
       },

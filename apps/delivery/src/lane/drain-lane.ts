@@ -109,6 +109,7 @@ export function makeDrainLane(ports: DrainLanePorts) {
     const tasks = new Map<number, { task: DeliveryTask; readonly storedAtMs: number }>();
     const running = new Set<Promise<void>>();
     let target: Subscription | undefined;
+    let isTargetTold = false;
     let owner: LaneOwner | undefined;
     /** Requests start one after the other, though many may be in flight. */
     let lastStart: Promise<void> = Promise.resolve();
@@ -128,7 +129,9 @@ export function makeDrainLane(ports: DrainLanePorts) {
     async function drain(): Promise<void> {
       lease.signal.addEventListener('abort', () => input((to) => to.stop()));
       try {
-        target = await ports.findTarget(laneKey);
+        const found = await ports.findTarget(laneKey);
+        // What was told meanwhile is newer.
+        if (!isTargetTold) target = found;
         const state = await ports.findState(laneKey);
         if (mustWaitForRoom(state)) {
           await putOff();
@@ -370,16 +373,20 @@ export function makeDrainLane(ports: DrainLanePorts) {
      * The last moment: signing may have taken longer than the lease is certain, or than the distance between two requests
      * (the owner counts from its own decision, the sink from the request).
      */
-    function before(): Promise<void> {
-      const mine = lastStart.then(waitToStart);
+    function before(makeReady?: () => Promise<void>): Promise<void> {
+      const mine = lastStart.then(() => waitToStart(makeReady));
       lastStart = mine.catch(() => undefined);
       return mine;
     }
 
-    async function waitToStart(): Promise<void> {
+    async function waitToStart(makeReady: (() => Promise<void>) | undefined): Promise<void> {
       makeSureToStart();
       for (let nowMs = ports.now(); nowMs < nextStartAtMs(); nowMs = ports.now()) {
         await ports.sleep(nextStartAtMs() - nowMs, lease.signal);
+        makeSureToStart();
+      }
+      if (makeReady !== undefined) {
+        await makeReady();
         makeSureToStart();
       }
       requestPace.started(ports.now());
@@ -437,6 +444,7 @@ export function makeDrainLane(ports: DrainLanePorts) {
       targetChanged(now) {
         const isReadAsBefore = isReadAlike(target, now);
         target = now;
+        isTargetTold = true;
         // Otherwise somebody has to read it anew.
         input((to) => (isReadAsBefore ? to.rules(now) : to.stop()));
       },

@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import type { LaneLease } from '#bus/lane-lease';
 import type { LaneState } from '#core/lane/lane-state';
 import type { SubscriptionId } from '#core/ids';
+import { aSubscription } from '#testkit/a-subscription';
+import type { DrainedLane } from './drain-lane.ts';
 import { isStillDue, makeKeptLanes } from './keep-lanes.ts';
 
 const open = (lastFailureAtMs: number, nextProbeAtMs: number): LaneState => ({
@@ -17,6 +19,18 @@ const open = (lastFailureAtMs: number, nextProbeAtMs: number): LaneState => ({
   },
 });
 
+function aDrainedLane(laneKey: SubscriptionId, done: Promise<void>): DrainedLane {
+  return {
+    laneKey,
+    targetChanged: () => undefined,
+    stateChanged: () => undefined,
+    appended: () => undefined,
+    inFlightCount: () => 0,
+    oldestStoredAtMs: () => undefined,
+    done,
+  };
+}
+
 describe('a timer that fired and waited for room', () => {
   test.each<[string, LaneState | undefined, boolean]>([
     ['of a lane that was not probed since is due', open(900, 1_000), true],
@@ -28,18 +42,29 @@ describe('a timer that fired and waited for room', () => {
   });
 });
 
+test('tells a lane that is drained of a change, and has it woken: it may be about to end', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const log: string[] = [];
+  const lanes = makeKeptLanes({
+    drainLane: ({ subscription }) => ({
+      ...aDrainedLane(subscription, promise),
+      targetChanged: (now) => void log.push(`told of ${now?.revision}`),
+    }),
+    laneState: () => undefined,
+    wake: (laneKey) => Promise.resolve(void log.push(`wake ${laneKey}`)),
+    reportTrouble: () => undefined,
+  });
+  const taken = lanes.take({ subscription: 'sub_1' } as LaneLease);
+  lanes.subscriptionChanged('sub_1' as SubscriptionId, aSubscription({ revision: 2, updatedAtMs: 1 }));
+  expect(log).toEqual(['told of 2', 'wake sub_1']);
+  resolve();
+  await taken;
+});
+
 test('counts the lanes that are probed, as long as they are drained', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const lanes = makeKeptLanes({
-    drainLane: ({ subscription }) => ({
-      laneKey: subscription,
-      targetChanged: () => undefined,
-      stateChanged: () => undefined,
-      appended: () => undefined,
-      inFlightCount: () => 0,
-      oldestStoredAtMs: () => undefined,
-      done: promise,
-    }),
+    drainLane: ({ subscription }) => aDrainedLane(subscription, promise),
     laneState: (laneKey) => (laneKey === 'sub_dead' ? open(0, 0) : undefined),
     wake: () => Promise.resolve(),
     reportTrouble: () => undefined,

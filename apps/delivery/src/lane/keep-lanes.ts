@@ -58,9 +58,9 @@ export function makeKeptLanes(ports: KeepLanesPorts): KeptLanes {
     },
     subscriptionChanged(id, now) {
       for (const laneKey of laneKeysOf(id)) {
-        const lane = lanes.get(laneKey);
-        if (lane !== undefined) lane.targetChanged(targetOf(laneKey, now));
-        else if (mayHaveSomething(laneKey, now)) wakeSleeping(laneKey);
+        lanes.get(laneKey)?.targetChanged(targetOf(laneKey, now));
+        // Also one that is drained here: its holder may have looked for the last time. Otherwise the wake is refused.
+        if (mayHaveSomething(laneKey, now)) wakeSleeping(laneKey);
       }
     },
     stateChanged: (laneKey, now) => lanes.get(laneKey)?.stateChanged(now),

@@ -86,6 +86,8 @@ interface Lane {
   readonly lease: number;
   readonly sinceMs: number;
   isOver: boolean;
+  /** The subscription has changed since the owner was asked last. */
+  hasNews: boolean;
   seenRevision: number;
   wakeUp: () => void;
   /** Changes are written one after the other. */
@@ -397,8 +399,11 @@ function play(scenario: Scenario, fault?: Fault): void {
         if (worker.life !== life || worker.subscription.revision >= written.revision) return;
         const before = deliveryFateOf(worker.subscription);
         worker.subscription = written;
-        worker.lane?.owner.rules(written);
-        worker.lane?.wakeUp();
+        if (worker.lane !== undefined) {
+          worker.lane.owner.rules(written);
+          worker.lane.hasNews = true;
+          worker.lane.wakeUp();
+        }
         // Whatever the lane slept for, it was for what the subscription was then.
         if (before !== deliveryFateOf(written) && before !== 'attempt') spawn(worker, wakeAnyhow(worker));
         if (deliveryFateOf(written) === 'end') spawn(worker, wakeAnyhow(worker));
@@ -638,6 +643,7 @@ function play(scenario: Scenario, fault?: Fault): void {
       lease,
       sinceMs: nowMs,
       isOver: false,
+      hasNews: false,
       seenRevision: worker.state.revision,
       wakeUp: () => undefined,
       isWriting: false,
@@ -646,6 +652,7 @@ function play(scenario: Scenario, fault?: Fault): void {
     worker.lane = held;
     spawn(worker, renew(held));
     for (;;) {
+      held.hasNews = false;
       const step = owner.next(nowMs);
       switch (step.kind) {
         case 'send':
@@ -730,10 +737,14 @@ function play(scenario: Scenario, fault?: Fault): void {
     }
     yield* call(release);
     if (worker.lane === held) worker.lane = undefined;
-    const lookFrom = step.kind === 'leave' ? undefined : step.lookFromSeq;
-    if (lookFrom === undefined || fault === 'no look after the release') return;
-    const isThere = yield* call(() => [...lane.keys()].some((seq) => seq >= lookFrom));
-    if (isThere) yield* call(publishWake);
+    if (step.kind === 'leave') return;
+    const isNeeded = held.hasNews || (yield* hasMessageFrom(step.lookFromSeq));
+    if (isNeeded) yield* call(publishWake);
+  }
+
+  function* hasMessageFrom(lookFromSeq: number | undefined): Routine<boolean> {
+    if (lookFromSeq === undefined || fault === 'no look after the release') return false;
+    return yield* call(() => [...lane.keys()].some((seq) => seq >= lookFromSeq));
   }
 
   function* renew(held: Lane): Routine {
