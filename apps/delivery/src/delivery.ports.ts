@@ -93,7 +93,7 @@ export function makeSettlePorts({ publisher, topology }: Bus, clock: Clock): Set
       publish(
         topology.deadSubject(letter.tenant, letter.subscription),
         letter,
-        `d:${letter.delivery}-${letter.eventSeq}:${letter.attempts}:${letter.reason}`,
+        `d:${letter.delivery}-${letter.eventSeq}:${letter.attempt ?? letter.attempts}`,
       ),
     async publishTask(task, payload) {
       await publisher.publish(topology.deliverSubject(task.subscription), payload, {

@@ -69,6 +69,7 @@ export function makeSettleAttempt(ports: SettlePorts) {
       reason,
       // One that ended without a request had one attempt less than its number says.
       attempts: fact.request === undefined ? fact.attempt - 1 : fact.attempt,
+      attempt: fact.attempt,
       ...(fact.request?.status === undefined ? {} : { lastStatus: fact.request.status }),
       ...(fact.request?.error === undefined ? {} : { lastError: fact.request.error }),
       atMs: ports.now(),

@@ -187,8 +187,12 @@ describe('look-ups', () => {
       { seq: 1, letter: rejected },
     ]);
     await writeDeadLetters(db, [{ seq: 3, letter: died }]);
+    // A later round that ended before a request was made: another death after as many attempts.
+    const diedAgain = { ...died, attempt: 4, reason: 'subscription_disabled' as const, atMs: NOON + 3 };
+    await writeDeadLetters(db, [{ seq: 5, letter: diedAgain }]);
     const { data } = await listDeadLetters(db, ACME, {});
     expect(data).toMatchObject([
+      { kind: 'delivery', delivery: deliveryId(1), reason: 'subscription_disabled', attemptCount: 3 },
       { kind: 'delivery', delivery: deliveryId(1), reason: 'deadline_passed', attemptCount: 3, lastStatus: 410 },
       { kind: 'rejected', subject: 'ce.acme.x', violations: rejected.violations, event: { seq: 5 } },
     ]);

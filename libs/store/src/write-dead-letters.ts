@@ -11,7 +11,7 @@ export interface SequencedDeadLetter {
 }
 
 /**
- * Projects dead letters and rejected events. Idempotent and commutative: one row per delivery, number of attempts and reason (a
+ * Projects dead letters and rejected events. Idempotent and commutative: one row per delivery and attempt that it ended with (a
  * delivery may die again after a redelivery), or per rejected event; told twice, the later message holds.
  *
  * @throws when the database can not take anything now; call again
@@ -67,7 +67,7 @@ function toRow({ seq, letter }: SequencedDeadLetter) {
     case 'delivery':
       return {
         ...shared,
-        id: `${letter.delivery}:${letter.attempts}:${letter.reason}`,
+        id: `${letter.delivery}:${letter.attempt ?? letter.attempts}`,
         delivery: letter.delivery,
         subscription: letter.subscription,
         source: storableText(letter.source),

@@ -335,7 +335,7 @@ describe('a tenant is told', () => {
     await workedOff();
     const dead = (await toldOf(id)).filter(({ type }) => type === 'io.posthaste.delivery.dead');
     expect(dead.map(({ id: of, data }) => [of, data['reason'], data['lastStatus']])).toEqual([
-      [`${letter.delivery}.dead.2-1-rejected_by_sink`, 'rejected_by_sink', 400],
+      [`${letter.delivery}.dead.2-1`, 'rejected_by_sink', 400],
     ]);
     await command(watcher, { kind: 'PauseSubscription' });
     await bury(id, { eventSeq: 3 });

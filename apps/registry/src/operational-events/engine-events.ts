@@ -36,7 +36,7 @@ export function deadEvent(
   const { delivery, eventSeq, attempts, reason, lastStatus, lastError, acceptedAtMs, source, id, type, atMs } = letter;
   return operationalEvent({
     type: 'io.posthaste.delivery.dead',
-    id: `${delivery}.dead.${eventSeq}-${attempts}-${reason}`,
+    id: `${delivery}.dead.${eventSeq}-${letter.attempt ?? attempts}`,
     subscription: letter.subscription,
     atMs,
     data: {

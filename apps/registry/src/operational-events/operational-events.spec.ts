@@ -176,7 +176,7 @@ describe('what delivery tells', () => {
     const event = deadEvent(letter, subscription);
     expect(nameOf(event)).toEqual([
       'io.posthaste.delivery.dead',
-      `${deliveryId(1)}.dead.7-3-attempts_exhausted`,
+      `${deliveryId(1)}.dead.7-3`,
       `/v1/subscriptions/${id}`,
       id,
       NOON_TEXT,

@@ -121,7 +121,10 @@ export type DeadLetter =
       readonly id: string;
       readonly type: string;
       readonly reason: DeadReason;
+      /** Attempts that were made. */
       readonly attempts: number;
+      /** Number of the attempt that it ended with, made or not: a delivery may die once in each round. Absent: `attempts`. */
+      readonly attempt?: number;
       readonly lastStatus?: number;
       readonly lastError?: ExchangeError;
       readonly atMs: number;
