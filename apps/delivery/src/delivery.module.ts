@@ -13,7 +13,7 @@ import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import { makeAddressGuard } from '#outbound/address-guard';
 import { toClientOptions } from '#outbound/client-options';
 import { makeGuardedClient, type GuardedClient } from '#outbound/guarded-client';
-import { makeSecureContext } from '#outbound/guarded-connector';
+import { makeSecureContext } from '#outbound/secure-context';
 import { makeNatsSinkClient, type NatsSinkClient } from '#outbound/nats-sink';
 import type { HealthChecks } from '#platform/health';
 import type { Logger } from '#platform/logger';

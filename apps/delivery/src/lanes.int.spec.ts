@@ -16,7 +16,7 @@ import { DEFAULT_CIRCUIT_POLICY } from '#core/lane/circuit-policy';
 import type { SubscriptionEvent, SubscriptionSpec } from '#core/registry/subscription';
 import { makeGuardedClient, type GuardedClient } from '#outbound/guarded-client';
 import { makeAddressGuard } from '#outbound/address-guard';
-import { makeSecureContext } from '#outbound/guarded-connector';
+import { makeSecureContext } from '#outbound/secure-context';
 import { makeNatsSinkClient, type NatsSinkClient } from '#outbound/nats-sink';
 import { randomBytes } from '#platform/digest';
 import { makeMetrics } from '#platform/metrics';

@@ -17,7 +17,7 @@ import { eventually } from '#testkit/eventually';
 import { startForwardProxy, startScripted, type ScriptedOptions, type ScriptedServer } from '#testkit/scripted-server';
 import { makeAddressGuard } from './address-guard.ts';
 import { makeGuardedClient, type GuardedClient, type GuardedClientOptions } from './guarded-client.ts';
-import { makeSecureContext } from './guarded-connector.ts';
+import { makeSecureContext } from './secure-context.ts';
 import { makeNatsSinkClient } from './nats-sink.ts';
 
 // Everything here runs on the loopback; 127.0.0.1 is the only address that plays a public one.

@@ -39,6 +39,9 @@ const BY_CODE: Readonly<Record<string, ExchangeError>> = {
 const UNKNOWN_AUTHORITY =
   'The certificate of the sink comes from an authority that is not trusted here, or the sink does not send the certificates between; an operator can name an authority in POSTHASTE_SINK_CA_FILE.';
 const NOT_TLS = 'What answers there does not speak TLS; is it the port of plain HTTP?';
+const CERTIFICATE_WANTED =
+  'The sink wants a client certificate, and none was sent; give one as its sinkcredential (CLIENTCERTIFICATE).';
+const CERTIFICATE_REFUSED = 'The sink does not take the client certificate';
 const SELF_SIGNED =
   'The certificate of the sink is self-signed; an operator can trust it by POSTHASTE_SINK_CA_FILE, a public authority makes that unnecessary.';
 
@@ -64,7 +67,15 @@ const ADVICE: Readonly<Record<string, string>> = {
   ERR_SSL_UNSUPPORTED_PROTOCOL: 'The sink does not speak TLS 1.2 or newer.',
   ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
     'The sink does not speak HTTP/1.1; an operator can permit HTTP/2 with POSTHASTE_SINK_HTTP2.',
-  'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE': 'The sink shares no cipher or key exchange with us.',
+  'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE':
+    'The sink shares no cipher or key exchange with us, or wants a client certificate.',
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: CERTIFICATE_WANTED,
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: `${CERTIFICATE_REFUSED}: it does not know the authority that it comes from.`,
+  'ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE': `${CERTIFICATE_REFUSED}, or wants one and got none.`,
+  'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED': `${CERTIFICATE_REFUSED}: it has expired.`,
+  'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_REVOKED': `${CERTIFICATE_REFUSED}: it was revoked.`,
+  'ERR_SSL_SSL/TLS_ALERT_UNSUPPORTED_CERTIFICATE': `${CERTIFICATE_REFUSED}: it is not meant for clients.`,
+  'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN': `${CERTIFICATE_REFUSED}.`,
   ERR_SSL_WRONG_VERSION_NUMBER: NOT_TLS,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: NOT_TLS,
   ECONNRESET: 'The connection was closed by the sink or something between before an answer came.',

@@ -124,9 +124,10 @@ describe('the guarded client', () => {
   test('counts the wait for a connection into the timeout, and does not charge it to the sink', async () => {
     const client = aClient({ totalTimeoutMs: 300, connectionsPerOrigin: 1 });
     sink.respondWith(() => 'hang');
-    const [first, second] = await Promise.all([client.post(sink.url, [], body), client.post(sink.url, [], body)]);
-    expect(first).toMatchObject({ kind: 'error', error: 'timeout' });
+    const first = client.post(sink.url, [], body);
+    const second = await client.post(sink.url, [], body, { timeoutMs: 200 }); // while the first has the connection
     expect(second).toMatchObject({ kind: 'error', error: 'local_resources' });
+    expect(await first).toMatchObject({ kind: 'error', error: 'timeout' });
   });
 
   test('takes the timeout of one request before its own', async () => {

@@ -2,10 +2,12 @@ import type { Exchange } from '#core/delivery/outcome';
 import type { HandshakeExchange } from '#core/handshake/handshake-verdict';
 import { Agent, Pool, type buildConnector } from 'undici';
 import { makeAddressGuard } from './address-guard.ts';
+import { makeAgentsOf, type ClientIdentity } from './client-identity.ts';
 import { ExchangeRecorder } from './exchange-recorder.ts';
-import { makeGuardedConnector, makeSecureContext, type ProxyOptions } from './guarded-connector.ts';
+import { makeGuardedConnector, type ProxyOptions } from './guarded-connector.ts';
 import type { Resolve } from './guarded-resolve.ts';
 import { makeRequestCheck } from './request-check.ts';
+import { makeSecureContext } from './secure-context.ts';
 import { makeSinkUrlCheck } from './sink-url.ts';
 
 export interface GuardedClientOptions {
@@ -45,6 +47,8 @@ export interface GuardedClientOptions {
 }
 
 export interface GuardedRequest {
+  /** Default: nobody in particular. */
+  readonly identity?: ClientIdentity | undefined;
   readonly method: 'OPTIONS' | 'HEAD' | 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly url: string;
   readonly headers: readonly (readonly [string, string])[];
@@ -64,10 +68,18 @@ export interface GuardedClient {
     url: string,
     headers: readonly (readonly [string, string])[],
     body: Uint8Array,
-    options?: { readonly timeoutMs?: number },
+    options?: Pick<GuardedRequest, 'timeoutMs' | 'identity'>,
   ): Promise<Exchange>;
   /** One request of another kind, under the same guard and rules as {@link post}, and the headers of the answer with it. */
   exchange(request: GuardedRequest): Promise<HandshakeExchange>;
+  /**
+   * Whom requests prove to be by TLS, see {@link GuardedRequest.identity}. It is worth keeping: making one costs up to
+   * 17 ms. The PEM may be wiped afterwards.
+   *
+   * @param pem certificates, that of the client first, and its key
+   * @throws when OpenSSL does not take them
+   */
+  makeIdentity(pem: Uint8Array): ClientIdentity;
   /** Waits for what is in flight, then closes all connections. */
   close(): Promise<void>;
 }
@@ -121,12 +133,20 @@ export function makeGuardedClient(options: GuardedClientOptions): GuardedClient 
       headersTimeout: 0, // the recorder's one timer covers everything, but see STREAM_TIMEOUT_SHARE
       bodyTimeout: 0,
     });
-  const guarded = agentWith(makeGuardedConnector({ ...shared, guard, ...(proxy === undefined ? {} : { proxy }) }));
-  // Pools are per origin: a connection opened for an exempt path must not carry a request that is not exempt.
-  const exempt = agentWith(makeGuardedConnector({ ...shared, guard: () => undefined }));
+  const agents = makeAgentsOf(
+    (identity) => {
+      const connector = { ...shared, ...(identity === undefined ? {} : { sinkSecureContext: identity.secureContext }) };
+      return {
+        guarded: agentWith(makeGuardedConnector({ ...connector, guard, ...(proxy === undefined ? {} : { proxy }) })),
+        // Pools are per origin: a connection opened for an exempt path must not carry a request that is not exempt.
+        exempt: agentWith(makeGuardedConnector({ ...connector, guard: () => undefined })),
+      };
+    },
+    { idleMs: connectionMaxAgeMs + totalTimeoutMs },
+  );
 
   function send(request: GuardedRequest, settle: (exchange: Exchange) => void): ExchangeRecorder | undefined {
-    const { method, url, headers, body = null, timeoutMs = totalTimeoutMs } = request;
+    const { method, url, headers, body = null, timeoutMs = totalTimeoutMs, identity } = request;
     const checked = checkUrl(url);
     if (!checked.ok) {
       settle({ kind: 'error', error: checked.error, message: checked.message });
@@ -141,10 +161,12 @@ export function makeGuardedClient(options: GuardedClientOptions): GuardedClient 
     const { maxResponseBytes = options.maxResponseBytes ?? 16_384 } = request;
     const recorder = new ExchangeRecorder(settle, { timeoutMs, maxResponseBytes });
     const headersTimeout = http2Origins.has(origin) ? Math.ceil(timeoutMs * STREAM_TIMEOUT_SHARE) : 0;
-    (checked.exempt ? exempt : guarded).dispatch(
-      { origin, path, method, headers: headers.flat(), body, headersTimeout },
-      recorder,
-    );
+    agents
+      .of(identity)
+      [checked.exempt ? 'exempt' : 'guarded'].dispatch(
+        { origin, path, method, headers: headers.flat(), body, headersTimeout },
+        recorder,
+      );
     return recorder;
   }
 
@@ -158,9 +180,8 @@ export function makeGuardedClient(options: GuardedClientOptions): GuardedClient 
       const exchange = await promise;
       return exchange.kind === 'error' ? exchange : { ...exchange, headers: recorder?.responseHeaders() ?? [] };
     },
-    async close() {
-      await Promise.all([guarded.close(), exempt.close()]);
-    },
+    makeIdentity: (pem) => ({ secureContext: makeSecureContext(options.caFile, pem) }),
+    close: agents.close,
   };
 }
 

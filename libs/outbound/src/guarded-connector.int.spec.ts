@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startForwardProxy } from '#testkit/scripted-server';
 import { startSink, type Sink } from '#testkit/sink-server';
 import { makeAddressGuard } from './address-guard.ts';
-import { makeGuardedConnector, makeSecureContext } from './guarded-connector.ts';
+import { makeGuardedConnector } from './guarded-connector.ts';
+import { makeSecureContext } from './secure-context.ts';
 
 let sink: Sink;
 beforeAll(async () => {

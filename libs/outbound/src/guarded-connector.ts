@@ -1,7 +1,6 @@
 import type { LookupAddress, LookupOptions } from 'node:dns';
-import { readFileSync } from 'node:fs';
 import { isIP, type Socket } from 'node:net';
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
 import type { AddressGuard } from './address-guard.ts';
 import { makeGuardedResolve, type Resolve } from './guarded-resolve.ts';
@@ -24,6 +23,8 @@ export interface ConnectorOptions {
   readonly guard: AddressGuard;
   readonly connectTimeoutMs: number;
   readonly secureContext: SecureContext;
+  /** Another one for the sinks themselves: a client certificate is shown to them, never to a proxy. Default: the same. */
+  readonly sinkSecureContext?: SecureContext;
   /** Default: the system's resolver. */
   readonly resolve?: Resolve;
   /** True: HTTP/2 is offered as well, and the server chooses (ALPN). Default false. */
@@ -34,17 +35,25 @@ export interface ConnectorOptions {
 /** Opens connections, directly or through a proxy, only to addresses that the guard lets through. */
 export function makeGuardedConnector(options: ConnectorOptions): buildConnector.connector {
   const { guard, connectTimeoutMs, secureContext, resolve, http2 = false, proxy } = options;
+  const { sinkSecureContext = secureContext } = options;
   const guardedResolve = makeGuardedResolve({ guard, ...(resolve === undefined ? {} : { resolve }) });
-  const connect = buildConnector({
+  const connectPlainly = buildConnector({
     timeout: connectTimeoutMs,
     allowH2: http2,
     preferH2: http2,
     // One context for all: with `ca` in the options Node would parse all 265 roots for every connection (18 ms).
-    secureContext,
+    secureContext: sinkSecureContext,
     rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
     autoSelectFamily: true,
     lookup: lookupBy(guardedResolve),
   });
+  const connect: buildConnector.connector = (target, callback) => {
+    connectPlainly(target, (...[error, socket]) => {
+      socket?.prependOnceListener('error', endWithAlert);
+      if (error === null) callback(null, socket);
+      else callback(error, null);
+    });
+  };
   const direct: buildConnector.connector = (target, callback) => {
     const host = hostOf(target);
     if (isIP(host) === 0) {
@@ -122,6 +131,14 @@ function connectLater(
   }
 }
 
+/**
+ * A server that speaks TLS 1.3 judges the client's certificate when the connection stands already for us. undici would take
+ * the closing that follows the alert for the reason of the end, and the alert would be lost.
+ */
+function endWithAlert(this: Socket, error: NodeJS.ErrnoException): void {
+  if (error.code?.startsWith('ERR_SSL_') === true) this.destroy(error);
+}
+
 function hostOf({ hostname }: buildConnector.Options): string {
   return hostname.replace(/^\[(.*)\]$/, '$1');
 }
@@ -141,19 +158,4 @@ function lookupBy(guardedResolve: Resolve) {
       (error: NodeJS.ErrnoException) => callback(error, []),
     );
   };
-}
-
-/**
- * TLS 1.2 and newer (the newest that both sides know is taken), verified against the roots that Node trusts, and a file's
- * besides.
- *
- * @throws when the file can not be read or holds no certificate
- */
-export function makeSecureContext(caFile?: string): SecureContext {
-  const extra = caFile === undefined ? [] : [readFileSync(caFile, 'utf8')];
-  return createSecureContext({
-    minVersion: 'TLSv1.2',
-    maxVersion: 'TLSv1.3',
-    ca: [...getCACertificates('default'), ...extra],
-  });
 }

@@ -10,7 +10,7 @@ import { makeTestAuthority } from '#testkit/certificates';
 import { eventually } from '#testkit/eventually';
 import { startNatsSink, type NatsSinkServer, type NatsSinkServerOptions } from '#testkit/sink-nats';
 import { makeAddressGuard } from './address-guard.ts';
-import { makeSecureContext } from './guarded-connector.ts';
+import { makeSecureContext } from './secure-context.ts';
 import { makeNatsSinkClient, type NatsSinkClient, type NatsSinkOptions } from './nats-sink.ts';
 
 const stops: (() => Promise<void>)[] = [];

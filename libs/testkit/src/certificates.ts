@@ -19,6 +19,8 @@ export interface IssueOptions {
   readonly hosts?: readonly string[];
   /** Default: tomorrow. A past instant gives an expired certificate. */
   readonly notAfter?: Date;
+  /** Whom it identifies. Default: a server. */
+  readonly purpose?: 'server' | 'client';
   /** Default: two days before {@link notAfter}. A coming instant gives a certificate that is not valid yet. */
   readonly notBefore?: Date;
 }
@@ -40,14 +42,15 @@ export async function makeTestAuthority(): Promise<TestAuthority> {
   return {
     certPem: authority.cert,
     async issue(options = {}) {
-      const { hosts = ['localhost', '127.0.0.1', '::1'], notAfter = new Date(Date.now() + DAY_MS) } = options;
+      const { hosts = ['localhost', '127.0.0.1', '::1'], purpose = 'server' } = options;
+      const { notAfter = new Date(Date.now() + DAY_MS) } = options;
       const issued = await generate([{ name: 'commonName', value: hosts[0] ?? 'nobody' }], {
         ...EC,
         ca,
         notBeforeDate: options.notBefore ?? new Date(notAfter.getTime() - 2 * DAY_MS),
         notAfterDate: notAfter,
         extensions: [
-          { name: 'extKeyUsage', serverAuth: true },
+          { name: 'extKeyUsage', ...(purpose === 'client' ? { clientAuth: true } : { serverAuth: true }) },
           { name: 'subjectAltName', altNames: hosts.map(toAltName) },
         ],
       });

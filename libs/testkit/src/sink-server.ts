@@ -4,6 +4,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
+import { TLSSocket } from 'node:tls';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { makeTestAuthority, type KeyAndCertificate } from './certificates.ts';
@@ -19,6 +20,8 @@ export interface Received {
   readonly body: Uint8Array;
   /** Unix ms at which the whole body was there. */
   readonly atMs: number;
+  /** SHA-256 of the certificate that the client has proved itself by; see {@link SinkOptions.clientCa}. */
+  readonly clientSha256?: string;
 }
 
 /** How the sink answers one request. */
@@ -49,6 +52,8 @@ export interface SinkOptions {
   readonly plain?: boolean;
   /** Instead of one from an authority of the sink's own; {@link Sink.caPem} is empty then. */
   readonly certificate?: KeyAndCertificate;
+  /** PEM of the authority whose clients may come; without a certificate of it, nobody is let in. Default: who wants to. */
+  readonly clientCa?: string;
   /** Default 0: any free one. */
   readonly port?: number;
 }
@@ -107,7 +112,10 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     }
     await send(response, await (isHandshake ? handshake : respond)(one, log.length));
   };
-  const server = certificate ? createHttpsServer(certificate, onRequest) : createHttpServer(onRequest);
+  const mutual = options.clientCa === undefined ? {} : { ca: options.clientCa, requestCert: true };
+  const server = certificate
+    ? createHttpsServer({ ...certificate, ...mutual }, onRequest)
+    : createHttpServer(onRequest);
   server.on('connection', () => connectionCount++);
   server.on('tlsClientError', () => undefined);
   const port = await listen(server, options.port ?? 0);
@@ -175,7 +183,9 @@ async function record(request: IncomingMessage): Promise<Received> {
   const raw = request.rawHeaders;
   const headers = raw.flatMap((name, i) => (i % 2 === 0 ? [[name, raw[i + 1] ?? ''] as const] : []));
   const { method = '', url = '' } = request;
-  return { method, url, headers, body: Buffer.concat(chunks), atMs: Date.now() };
+  const certificate = request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate() : undefined;
+  const client = certificate && { clientSha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase() };
+  return { method, url, headers, body: Buffer.concat(chunks), atMs: Date.now(), ...client };
 }
 
 async function send(response: ServerResponse, answer: SinkAnswer): Promise<void> {
