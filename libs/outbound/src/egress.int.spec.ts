@@ -303,6 +303,24 @@ describe('TLS', () => {
     expect(JSON.parse(stdout)).toMatchObject({ kind: 'error', error: 'tls' });
   });
 
+  test('is resumed with a sink that gave a session, however many others there were since', async () => {
+    const names = Array.from({ length: 150 }, (_, i) => `s${i}.sink.example`);
+    const reused = new Map<string, boolean[]>(names.map((name) => [name, []]));
+    const server = await aTlsServer(
+      (socket) => {
+        const { servername } = socket as TLSSocket & { servername: string };
+        reused.get(servername)?.push((socket as TLSSocket).isSessionReused());
+        socket.on('data', () => socket.end('HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n'));
+      },
+      await authority.issue({ hosts: ['*.sink.example'] }),
+    );
+    const client = aClient({ resolve: () => Promise.resolve([{ address: PUBLIC, family: 4 }]) });
+    for (const round of [1, 2]) {
+      for (const name of names) await client.post(`https://${name}:${server.port}/${round}`, [], body);
+    }
+    expect([...reused.values()].filter(([first, second]) => first !== false || second !== true)).toEqual([]);
+  });
+
   test('does not take the name from a Host header', async () => {
     const { port } = await aTlsServer(undefined, await authority.issue({ hosts: ['other.example'] }));
     const asOther = await aClient().post(`https://sink.example:${port}/`, [['Host', 'other.example']], body);
