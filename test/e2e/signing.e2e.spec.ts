@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
 import Stripe from 'stripe';
 import { Webhook as SvixWebhook } from 'svix';
+import { productVersion } from '#platform/version';
+import { verify } from '#receiver/verify';
 import { eventually } from '#testkit/eventually';
 import { isValidByOpenssl, isValidDraft05, isValidRfc9421, type WireRequest } from '#testkit/foreign-verifiers';
 import type { Received, Sink } from '#testkit/sink-server';
@@ -23,13 +25,13 @@ beforeAll(async () => {
 afterAll(() => stage.stop(), 90_000);
 
 /** What a sink with this signature gets, answering the first attempt with 503: two requests for one event. */
-async function deliver(signature: object, contentMode: 'structured' | 'binary') {
+async function deliver(signature: object, contentMode: 'structured' | 'binary', by: TenantClient = client) {
   const sink = await stage.sink({ respond: (_, count) => ({ status: count === 1 ? 503 : 204 }) });
   const retry = { delaysSeconds: [1] };
   const config = { signature, contentMode, retry, validation: { mode: 'none' } };
-  const subscription = await client.subscribe({ sink: `${sink.url}/hooks?of=acme`, types: [TYPE], config });
+  const subscription = await by.subscribe({ sink: `${sink.url}/hooks?of=acme`, types: [TYPE], config });
   const id = `signed-${subscription.id}`;
-  await client.publishEvent({ specversion: '1.0', id, source: '/signing', type: TYPE, data: { text: 'é', n: 1.1 } });
+  await by.publishEvent({ specversion: '1.0', id, source: '/signing', type: TYPE, data: { text: 'é', n: 1.1 } });
   await eventually(() => ofEvent(sink, id).length === 2);
   return { subscription, requests: ofEvent(sink, id).map(toWire) };
 }
@@ -118,6 +120,81 @@ describe('a notification of every profile, through separate processes, is verifi
     const { requests } = await deliver({ profile: 'none' }, 'binary');
     const names = Object.keys(requests[0]?.headers ?? {});
     expect(names.filter((name) => /signature|digest|webhook-(id|timestamp)/.test(name))).toEqual([]);
+  });
+});
+
+describe('the white label of a tenant', () => {
+  const userAgent = 'Acme-Hooks/2.0 (+https://acme.example/hooks)';
+  let labelled: TenantClient;
+
+  const putPolicy = async (policy: object): Promise<void> => {
+    const headers = { authorization: `Bearer ${stage.cluster.adminToken}` };
+    const url = `${stage.cluster.apiUrl}/v1/tenants/${labelled.tenant}`;
+    expect((await callApi('PUT', url, { headers, body: { policy } })).status).toBe(200);
+  };
+
+  beforeEach(async () => {
+    labelled = await stage.cluster.createTenantWithKey();
+    await putPolicy({ headerPrefix: 'svix', userAgent });
+  });
+
+  /** Those of Standard Webhooks, whatever their prefix. */
+  const signatureNames = ({ headers }: WireRequest): string[] =>
+    Object.keys(headers).filter((name) => /^(?!ce-).+-(?:id|timestamp|signature)$/.test(name));
+
+  test('has svix take its notifications for its own, while other tenants keep theirs (SW-1)', async () => {
+    const [ours, others] = await Promise.all([deliver({}, 'binary', labelled), deliver({}, 'binary')]);
+    for (const request of ours.requests) {
+      expect(signatureNames(request)).toEqual(['svix-id', 'svix-timestamp', 'svix-signature']);
+      expect(request.headers['user-agent']).toBe(userAgent);
+      const peer = new SvixWebhook(secretOf(ours.subscription));
+      expect(() => peer.verify(request.body.toString(), { ...request.headers })).not.toThrow();
+    }
+    for (const request of others.requests) {
+      expect(signatureNames(request)).toEqual(['webhook-id', 'webhook-timestamp', 'webhook-signature']);
+      expect(request.headers['user-agent']).toBe(`Posthaste/${productVersion()}`);
+      const peer = new StandardWebhook(secretOf(others.subscription));
+      expect(() => peer.verify(request.body.toString(), { ...request.headers })).not.toThrow();
+    }
+  });
+
+  test('is part of what covers the request: the id by its name, and the User-Agent (MS-4, MS-8)', async () => {
+    const rfc9421 = await deliver({ profile: 'rfc9421', algorithm: 'ed25519' }, 'structured', labelled);
+    const required = ['@target-uri', 'content-digest', 'svix-id'];
+    for (const request of rfc9421.requests) {
+      expect(signatureNames(request)).toEqual(['svix-id']);
+      const key = await keyNamed(keyidOf(request));
+      expect(await isValidRfc9421(request, key, { scheme: 'https', required })).toBe(true);
+    }
+    const draft05 = await deliver({ profile: 'http-signatures-draft-05' }, 'structured', labelled);
+    for (const request of draft05.requests) {
+      expect(request.headers['user-agent']).toBe(userAgent);
+      expect(isValidDraft05(request, await keyNamed(keyidOf(request)))).toBe(true);
+    }
+  });
+
+  test('is in force with the next attempt, and asks for consent in the same name', async () => {
+    const sink = await stage.sink({
+      async respond(_, count) {
+        if (count === 1) await putPolicy({ headerPrefix: 'acme', userAgent: 'Acme/3' });
+        return { status: count === 1 ? 503 : 204 };
+      },
+    });
+    const config = { retry: { delaysSeconds: [1] } };
+    const subscription = await labelled.subscribe({ sink: sink.url, types: [TYPE], config });
+    await eventually(() => sink.handshakes.length > 0);
+    expect(toWire(sink.handshakes[0] as Received).headers['user-agent']).toBe(userAgent);
+    await labelled.publishEvent({ specversion: '1.0', id: 'relabelled', source: '/signing', type: TYPE });
+    await eventually(() => sink.received.length === 2);
+    const [before, after] = sink.received.map(toWire);
+    expect(before?.headers).toMatchObject({ 'user-agent': userAgent, 'svix-id': expect.stringMatching(/^dlv_/) });
+    expect(after?.headers).toMatchObject({ 'user-agent': 'Acme/3', 'acme-id': before?.headers['svix-id'] });
+    expect(after?.headers).not.toHaveProperty('svix-signature');
+    const verified = await verify(
+      { headers: after?.headers ?? {}, body: after?.body ?? new Uint8Array() },
+      { secrets: [secretOf(subscription)], headerPrefix: 'acme' },
+    );
+    expect(verified).toMatchObject({ ok: true, events: [{ id: 'relabelled' }] });
   });
 });
 

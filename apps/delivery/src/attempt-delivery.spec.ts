@@ -68,6 +68,7 @@ function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs
       findSubscription: () => Promise.resolve(subscription()),
       readEvent: () => Promise.resolve(undefined),
       pauseFor: () => undefined,
+      identityOf: () => Promise.resolve(undefined),
       sign: ({ messageId, timestampSeconds }) =>
         Promise.resolve([
           ['webhook-id', messageId],
@@ -92,7 +93,7 @@ function attempt(overrides: Partial<AttemptPorts> & { exchange?: Exchange; nowMs
       deadLetterIdOf: (delivery) => `${delivery}_dead` as DeliveryId,
       ...ports,
     },
-    { userAgent: 'Posthaste/test', origin: 'posthaste.example' },
+    { userAgentOf: () => 'Posthaste/test', origin: 'posthaste.example' },
   );
   const tryDelivery = async (one: DeliveryTask): Promise<CompletedAttempt | HeldDelivery> => {
     const prepared = await attempts.prepare(one);

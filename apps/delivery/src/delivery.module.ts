@@ -19,10 +19,10 @@ import type { HealthChecks } from '#platform/health';
 import type { Logger } from '#platform/logger';
 import { originOf } from '#platform/public-address';
 import { CLOCK, CONFIG, HEALTH_CHECKS, LOGGER, METRICS, type Clock } from '#platform/tokens';
-import { productVersion } from '#platform/version';
 import type { DeliveryConfig } from './config.ts';
 import { makeAttemptPorts } from './delivery.ports.ts';
 import { startDelivery } from './start-delivery.ts';
+import { makeUserAgentOf } from './user-agent-of.ts';
 import { consumeValidations } from './validation/validation.consumer.ts';
 
 /** DELIVERIES, RETRIES and LANES → one HTTPS attempt → what next? */
@@ -70,12 +70,14 @@ export class DeliveryModule implements OnApplicationBootstrap, OnModuleDestroy, 
 
   async onApplicationBootstrap(): Promise<void> {
     const clients = { client: this.#client, natsClient: this.#natsClient };
+    const userAgentOf = makeUserAgentOf(this.#snapshot, this.#config.POSTHASTE_USER_AGENT);
+    const attemptPorts = makeAttemptPorts(this.#bus, this.#snapshot, clients, this.#clock);
     const consuming = [
       await startDelivery({
         bus: this.#bus,
         snapshot: this.#snapshot,
-        attemptPorts: makeAttemptPorts(this.#bus, this.#snapshot, clients, this.#clock),
-        sendOptions: { userAgent: this.#userAgent(), origin: originOf(this.#config) },
+        attemptPorts,
+        sendOptions: { userAgentOf, origin: originOf(this.#config) },
         config: this.#config,
         metrics: this.#metrics,
         clock: this.#clock,
@@ -84,8 +86,9 @@ export class DeliveryModule implements OnApplicationBootstrap, OnModuleDestroy, 
         bus: this.#bus,
         snapshot: this.#snapshot,
         client: this.#client,
+        identityOf: attemptPorts.identityOf,
         config: this.#config,
-        userAgent: this.#userAgent(),
+        userAgentOf,
         clock: this.#clock,
         metrics: this.#metrics,
       }),
@@ -120,9 +123,5 @@ export class DeliveryModule implements OnApplicationBootstrap, OnModuleDestroy, 
       { POSTHASTE_SINK_TIMEOUT_SECONDS: timeout, POSTHASTE_ACK_WAIT_SECONDS: ackWait },
       'requests may take longer than half of the ack wait: after a partition two processes may send to one lane',
     );
-  }
-
-  #userAgent(): string {
-    return this.#config.POSTHASTE_USER_AGENT ?? `Posthaste/${productVersion()}`;
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '#bus/connection';
 import type { Delivered } from '#bus/delivered';
 import { makeEventReader } from '#bus/event-reader';
@@ -16,6 +17,7 @@ import type { NatsSinkClient } from '#outbound/nats-sink';
 import { randomBytes, sha256, shortHash } from '#platform/digest';
 import type { Clock } from '#platform/tokens';
 import type { AttemptPorts, HeldDelivery } from './attempt-delivery.ts';
+import { makeClientIdentities } from './client-identities.ts';
 import { makePublishSubscriptionFact, makeTellVerdict } from './lane/lane.ports.ts';
 import type { SettlePorts } from './settle-attempt.ts';
 import { makeSignClient } from './sign-client.ts';
@@ -26,6 +28,8 @@ const EVENT_CACHE_BYTES = 64 * 1024 * 1024;
 
 /** What follows an attempt is stored even when NATS is away for a while: giving up here would repeat the POST. */
 const SETTLE_TIMEOUT_MS = 120_000;
+
+const CERTIFICATE_TIMEOUT_MS = 2_000;
 
 /** What a request on the bus has beside its payload, and some more. */
 const MESSAGE_OVERHEAD_BYTES = 1024;
@@ -43,6 +47,13 @@ export function makeAttemptPorts(
     request: (payload, timeoutMs) => request(bus, bus.topology.signSubject, payload, timeoutMs),
   });
   const verdicts = makeTellVerdict(makePublishSubscriptionFact(bus), () => undefined, clock);
+  const identities = makeClientIdentities({
+    request: (payload) => request(bus, bus.topology.clientCertificateSubject, payload, CERTIFICATE_TIMEOUT_MS),
+    makeIdentity: client.makeIdentity,
+    now: clock,
+    sleep: (ms) => delay(ms, undefined, { ref: false }),
+  });
+  snapshot.onSubscriptionChange(identities.forget);
   const randomHex = (n: number): string => Buffer.from(randomBytes(n)).toString('hex');
   return {
     async findSubscription(tenant, id) {
@@ -59,7 +70,8 @@ export function makeAttemptPorts(
       return parsed.ok ? parsed.event : undefined;
     },
     sign: signClient.sign,
-    post: (url, headers, body) => client.post(url, headers, body),
+    identityOf: identities.identityOf,
+    post: (url, headers, body, identity) => client.post(url, headers, body, { identity }),
     publish: (server, subject, headers, payload) => natsClient.publish(server, subject, headers, payload),
     childTraceparent: (parent) => childTraceparent(parent, randomHex),
     batchIdOf: (members) => `bat_${shortHash(members.join(' '))}`,

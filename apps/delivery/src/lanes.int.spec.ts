@@ -91,7 +91,7 @@ function deliver(on: Bus, of: RegistrySnapshot, registry = metrics): Promise<Con
     bus: on,
     snapshot: of,
     attemptPorts: makeAttemptPorts(on, of, { client, natsClient }, Date.now),
-    sendOptions: { userAgent: 'Posthaste/test', origin: 'posthaste.example' },
+    sendOptions: { userAgentOf: () => 'Posthaste/test', origin: 'posthaste.example' },
     config: SLOTS,
     metrics: registry,
     clock: Date.now,

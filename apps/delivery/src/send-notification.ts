@@ -1,4 +1,4 @@
-import { authorizationOf, credentialHeaderName } from '#core/credential/authorization';
+import { authorizationHeaderName, authorizationOf, usesClientCertificate } from '#core/credential/authorization';
 import type { Exchange, NatsExchange } from '#core/delivery/outcome';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { toHttpNotification, type HttpNotification } from '#core/event/http-binding';
@@ -6,9 +6,11 @@ import { toNatsMessage } from '#core/event/nats-binding';
 import { toStructuredJson } from '#core/event/structured-json';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import type { ContentMode, Subscription, SubscriptionSpec } from '#core/registry/subscription';
+import { withoutNamesOf } from '#core/signature/http-message';
 import { coversRequest } from '#core/signature/signature-settings';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { AuthorizationRequest, SignedHead } from '#contracts/bus/sign';
+import type { ClientIdentity } from '#outbound/client-identity';
 import { withoutSecret } from './without-secret.ts';
 import { requestOriginHeaders } from './validation/request-origin.ts';
 
@@ -28,7 +30,14 @@ export interface SendPorts {
     /** Absent: no header is wanted that authorizes the notification. */
     authorization?: AuthorizationRequest;
   }): Promise<readonly HeaderPair[]>;
-  post(url: string, headers: readonly HeaderPair[], body: Uint8Array): Promise<Exchange>;
+  /** Whom the requests of a subscription prove to be by TLS; undefined: nobody. Waits for the signer like {@link sign}. */
+  identityOf(target: Subscription): Promise<ClientIdentity | undefined>;
+  post(
+    url: string,
+    headers: readonly HeaderPair[],
+    body: Uint8Array,
+    identity: ClientIdentity | undefined,
+  ): Promise<Exchange>;
   publish(server: string, subject: string, headers: readonly HeaderPair[], payload: Uint8Array): Promise<NatsExchange>;
   childTraceparent(parent: string | undefined): string;
   /** `webhook-id` of a batch: the same for the same members, so that a repeat is recognised. */
@@ -37,7 +46,8 @@ export interface SendPorts {
 }
 
 export interface SendOptions {
-  readonly userAgent: string;
+  /** What a tenant's notifications say they come from. */
+  userAgentOf(tenant: TenantId): string;
   /** DNS name of this installation, for sinks that have consented to any. */
   readonly origin: string;
 }
@@ -74,7 +84,7 @@ interface RequestParts {
 type SpecOf<Protocol> = Extract<SubscriptionSpec, { protocol: Protocol }>;
 
 /** Makes a notification of one event or of a batch, signs it and sends it once, by the protocol of the subscription. */
-export function makeSendNotification(ports: SendPorts, { userAgent, origin }: SendOptions) {
+export function makeSendNotification(ports: SendPorts, { userAgentOf, origin }: SendOptions) {
   function send(one: Sendable, before?: BeforeRequest): Promise<Sent> {
     const { spec } = one.target;
     return spec.protocol === 'HTTP' ? post(one, spec, before) : publish(one, spec, before);
@@ -107,7 +117,7 @@ export function makeSendNotification(ports: SendPorts, { userAgent, origin }: Se
   ): Promise<Sent> {
     const unsigned: HeaderPair[] = [
       ['content-type', notification.contentType],
-      ['user-agent', userAgent],
+      ['user-agent', userAgentOf(target.tenant)],
       ...requestOriginHeaders(target.validation, origin),
       ...Object.entries(protocolsettings.headers ?? {}), // none of ours are among them (SA-9)
       ...notification.headers,
@@ -121,17 +131,24 @@ export function makeSendNotification(ports: SendPorts, { userAgent, origin }: Se
         ? headToSign(sink, unsigned, { nowMs, bodyBytes: body.length })
         : undefined;
       const signature = await signatureOf(messageId, target, body, { nowMs, head, authorization });
-      return [...(head?.headers ?? unsigned), ...signature, trace];
+      const sent = head?.headers ?? unsigned;
+      // A header of the subscriber has a name of ours only when its tenant has just got another prefix (SA-9).
+      const kept = protocolsettings.headers === undefined ? sent : withoutNamesOf(signature, sent);
+      return [...kept, ...signature, trace];
     };
+    const isMutual = usesClientCertificate(target.spec);
     const nowMs = ports.now();
     let headers = await makeHeaders(nowMs);
+    let identity = isMutual ? await ports.identityOf(target) : undefined;
     // A token that was good when the request was made ready may be over when its turn has come (SA-10).
     const renew = async (): Promise<void> => {
-      if (isAuthorized && ports.now() - nowMs > READY_MS) headers = await makeHeaders(ports.now());
+      if (ports.now() - nowMs <= READY_MS) return;
+      if (isAuthorized) headers = await makeHeaders(ports.now());
+      if (isMutual) identity = await ports.identityOf(target);
     };
     await (before === undefined ? renew() : before(renew));
     const sentAtMs = ports.now();
-    const exchange = await ports.post(sink, headers, body);
+    const exchange = await ports.post(sink, headers, body, identity);
     const secret = isAuthorized ? secretOf(headers, target.spec) : undefined;
     return { sentAtMs, sentAs: notification.mode, exchange: withoutSecret(exchange, secret) };
   }
@@ -188,8 +205,8 @@ interface SignatureParts {
 }
 
 /** What authorizes a request, as it is sent. */
-function secretOf(headers: readonly HeaderPair[], { sinkcredential }: SubscriptionSpec): string | undefined {
-  const wanted = credentialHeaderName(sinkcredential ?? {});
+function secretOf(headers: readonly HeaderPair[], spec: SubscriptionSpec): string | undefined {
+  const wanted = authorizationHeaderName(spec);
   return headers.find(([name]) => name.toLowerCase() === wanted)?.[1];
 }
 

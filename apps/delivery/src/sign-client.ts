@@ -170,7 +170,7 @@ export class SignatureRefused extends Error {
   /** For people. */
   readonly detail: string | undefined;
 
-  constructor(reason: SignRefusal | 'too_large', { subscription }: SignRequest, detail?: string) {
+  constructor(reason: SignRefusal | 'too_large', { subscription }: Pick<SignRequest, 'subscription'>, detail?: string) {
     super(`The signer refuses to sign for ${subscription}: ${detail ?? reason}.`);
     this.reason = reason;
     this.detail = detail;

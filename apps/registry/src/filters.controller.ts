@@ -27,9 +27,8 @@ export class FiltersController {
   @HttpCode(200)
   async test(@Req() request: FastifyRequest): Promise<FilterTestResource> {
     const tenant = requireScope(await this.#ports.authenticate(request.headers, request.ip), 'read', 'manage');
-    const body = readJson(request.body);
-    const text = decodeUtf8(request.body as Uint8Array) ?? '';
-    const { filters, about } = bodyOrRefuse(parseFilterTest(body, text));
+    const text = decodeUtf8(request.body as Uint8Array) ?? ''; // reading it takes it away
+    const { filters, about } = bodyOrRefuse(parseFilterTest(readJson(request.body), text));
     const event = about.kind === 'event' ? about.event : await this.#storedEvent(tenant, about);
     const warnings = lintFilters(filters).map(({ path, detail, position }) => ({
       pointer: jsonPointer(['filters', ...path]),

@@ -43,6 +43,20 @@ describe('reading a JSON body', () => {
     expect(detailOf(Uint8Array.of(0x22, 0xff, 0x22))).toContain('UTF-8');
   });
 
+  test.each([
+    ['what is read', '{"secret":"s"}'],
+    ['what is not JSON', '{"secret":"s",}'],
+    ['what is not UTF-8', '{"secret":"s"}\xff'],
+  ])('leaves nothing of %s where it was: there may be a secret in it', (_, text) => {
+    const body = Buffer.from(text, 'latin1');
+    try {
+      readJson(body);
+    } catch (error) {
+      expect(error).toBeInstanceOf(ProblemError);
+    }
+    expect(body).toEqual(Buffer.alloc(text.length));
+  });
+
   test('takes no body as {} only where that is meant', () => {
     expect(readOptionalJson(undefined)).toEqual({});
     expect(readOptionalJson(bytes('{"a":1}'))).toEqual({ a: 1 });

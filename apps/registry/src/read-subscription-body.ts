@@ -1,13 +1,18 @@
 import { parseSubscriptionBody, type SubscriptionRequest } from '#contracts/http/subscription-body';
 import type { Parsed } from '#contracts/http/violations';
+import type { HeaderNames } from '#core/signature/header-names';
 import { checkSinksOf, DEAD_LETTER_SINK, type CheckSink } from './check-sink.ts';
 
 /**
  * Reads a whole subscription. When its body is not valid, what this installation refuses of its sinks is told along with
  * it, so that nobody mends one thing only to hear of the next.
  */
-export function readSubscriptionBody(body: unknown, checkSink: CheckSink): Parsed<SubscriptionRequest> {
-  const parsed = parseSubscriptionBody(body);
+export function readSubscriptionBody(
+  body: unknown,
+  checkSink: CheckSink,
+  names?: HeaderNames,
+): Parsed<SubscriptionRequest> {
+  const parsed = parseSubscriptionBody(body, names);
   if (parsed.ok) return parsed;
   const { sink, config } = (body ?? {}) as { sink?: unknown; config?: { deadLetterSink?: unknown } | null };
   const isTold = (pointer: string) => parsed.violations.some((violation) => violation.pointer === pointer);

@@ -86,12 +86,13 @@ function call(method: string, path: string, token: string, request: ApiRequest =
   return callApi(method, `${services[instance]?.url ?? ''}${path}`, { ...request, headers });
 }
 
-async function aKey(): Promise<string> {
-  const tenant = `t-${randomBytes(4).toString('hex')}`;
+async function aKey(tenant = aTenantId()): Promise<string> {
   expect((await call('PUT', `/v1/tenants/${tenant}`, adminToken)).status).toBe(201);
   const made = await call('POST', `/v1/tenants/${tenant}/keys`, adminToken, { body: { scopes: ['manage'] } });
   return made.json<{ key: string }>().key;
 }
+
+const aTenantId = () => `t-${randomBytes(4).toString('hex')}`;
 
 async function subscribe(key: string, body: object = {}, instance = 0): Promise<Answer & { path: string }> {
   const made = await call('POST', '/v1/subscriptions', key, { body: { ...minimal, ...body } }, instance);
@@ -451,5 +452,86 @@ describe('discovery', () => {
     expect(await options('/v1/subscriptions/x/pause')).toEqual(['POST,OPTIONS', null]);
     expect(await options('/v1/subscriptions/x/history')).toEqual(['GET,OPTIONS', null]);
     expect((await call('GET', '/v1/subscriptions/x/pause', key)).status).toBe(405);
+  });
+});
+
+describe('the header prefix of a tenant', () => {
+  /** In one of the processes; its subscriptions come to another one right after. */
+  const putPrefix = (tenant: string, headerPrefix: string) =>
+    call('PUT', `/v1/tenants/${tenant}`, adminToken, { body: { policy: { headerPrefix } } }, 1);
+  const own = { protocolsettings: { headers: { 'Acme-Id': 'mine' } } };
+  const hmac = { config: { ...unasked, signature: { profile: 'hmac-timestamp' } } };
+  const signatureOf = (answer: Answer) => answer.json<SubscriptionResource>().config.signature;
+
+  test('is shown, and refused where it has another meaning', async () => {
+    const tenant = aTenantId();
+    const key = await aKey(tenant);
+    expect((await putPrefix(tenant, 'acme')).json()).toMatchObject({ policy: { headerPrefix: 'acme' } });
+    expect((await call('GET', `/v1/tenants/${tenant}`, key)).json()).toMatchObject({
+      policy: { headerPrefix: 'acme' },
+    });
+    const refused = await putPrefix(tenant, 'ce');
+    expect([codeOf(refused), pointersOf(refused)]).toEqual([[400, 'invalid-body'], ['/policy/headerPrefix']]);
+  });
+
+  test('reserves its headers in whatever changes a subscription from then on (SA-9)', async () => {
+    const tenant = aTenantId();
+    const key = await aKey(tenant);
+    await putPrefix(tenant, 'acme');
+    const made = await subscribe(key);
+    const changes = [
+      ['POST', '/v1/subscriptions', { ...minimal, ...own }],
+      ['PUT', made.path, { ...minimal, ...own }],
+      ['PATCH', made.path, own],
+    ] as const;
+    for (const [method, path, body] of changes) {
+      const refused = await call(method, path, key, { body });
+      expect([codeOf(refused), pointersOf(refused)]).toEqual([
+        [400, 'invalid-body'],
+        ['/protocolsettings/headers/Acme-Id'],
+      ]);
+    }
+    await subscribe(await aKey(), own);
+  });
+
+  test('names the headers of hmac-timestamp when a subscription is made; its own stay (SA-11)', async () => {
+    const tenant = aTenantId();
+    const key = await aKey(tenant);
+    const before = await subscribe(key, hmac);
+    await putPrefix(tenant, 'acme');
+    const after = await subscribe(key, hmac);
+    const acme = { signature: 'x-acme-signature', id: 'x-acme-id' };
+    const usual = { signature: 'x-webhook-signature', id: 'x-webhook-id' };
+    expect([signatureOf(before), signatureOf(after)]).toMatchObject([{ headerNames: usual }, { headerNames: acme }]);
+    const patched = await call('PATCH', before.path, key, { body: { types: ['a.b'] } });
+    expect(signatureOf(patched)).toMatchObject({ headerNames: usual });
+    const again = { config: { signature: { headerNames: null } } };
+    expect(signatureOf(await call('PATCH', before.path, key, { body: again }))).toMatchObject({ headerNames: acme });
+  });
+
+  test('is refused while a subscription sets one of its headers, which is named', async () => {
+    const tenant = aTenantId();
+    const key = await aKey(tenant);
+    const [header, credential] = [
+      await subscribe(key, own),
+      await subscribe(key, { sinkcredential: { credentialtype: 'APIKEY', header: 'ACME-signature', value: 'k' } }),
+    ];
+    await subscribe(key, { protocolsettings: { headers: { 'acme-team': 'blue' } } });
+    const refused = await putPrefix(tenant, 'acme');
+    expect(codeOf(refused)).toEqual([409, 'header-prefix-taken']);
+    expect(refused.json<ProblemBody>()).toMatchObject({
+      detail: expect.stringContaining('2 subscriptions'),
+      errors: [header, credential].map(({ path }) => ({
+        pointer: '/policy/headerPrefix',
+        detail: expect.stringContaining(path.split('/').at(-1) ?? '-'),
+      })),
+    });
+    expect((await call('GET', `/v1/tenants/${tenant}`, key)).json()).toMatchObject({
+      policy: { headerPrefix: 'webhook' },
+    });
+    expect((await putPrefix(tenant, 'bcme')).status).toBe(200);
+    await call('PATCH', header.path, key, { body: { protocolsettings: null } });
+    await call('DELETE', credential.path, key);
+    expect((await putPrefix(tenant, 'acme')).status).toBe(200);
   });
 });

@@ -6,6 +6,8 @@ import { parseSubscriptionPatch } from '#contracts/http/subscription-patch';
 import { subscriptionToResource, type SubscriptionResource } from '#contracts/http/subscription-resource';
 import { parseQuery, type Parsed } from '#contracts/http/violations';
 import type { TenantId } from '#core/ids';
+import { policyOf } from '#core/registry/tenant';
+import { headerNamesOf, type HeaderNames } from '#core/signature/header-names';
 import { callerOf, requireScope, type Caller } from '#platform/authenticate';
 import { ProblemError } from '#platform/problem';
 import { entityTag } from './entity-tag.ts';
@@ -32,7 +34,7 @@ export class SubscriptionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubscriptionResource> {
     const { tenant, caller } = await this.#manager(request);
-    const wanted = bodyOrRefuse(readSubscriptionBody(readJson(request.body), this.#ports.subscriptions.checkSink));
+    const wanted = bodyOrRefuse(await this.#readBody(request, tenant));
     const resource = showWritten(await this.#ports.subscriptions.create(tenant, wanted, caller), '', reply);
     reply.header('location', `/v1/subscriptions/${resource.id}`);
     return resource;
@@ -87,7 +89,7 @@ export class SubscriptionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubscriptionResource> {
     const target = await targetOf(this.#ports, request, id);
-    const wanted = withId(readSubscriptionBody(readJson(request.body), this.#ports.subscriptions.checkSink), id);
+    const wanted = withId(await this.#readBody(request, target.tenant), id);
     bodyOrRefuse(wanted); // also for a subscription that is not there: a bad body is bad anyway
     return showWritten(await this.#ports.subscriptions.change(target, () => wanted), id, reply);
   }
@@ -102,8 +104,9 @@ export class SubscriptionsController {
     const target = await targetOf(this.#ports, request, id);
     requireMergePatch(request);
     const patch = readJson(request.body);
+    const names = await this.#headerNames(target.tenant);
     const result = await this.#ports.subscriptions.change(target, (state) =>
-      withId(parseSubscriptionPatch(subscriptionToResource(state), patch), id),
+      withId(parseSubscriptionPatch(subscriptionToResource(state), patch, names), id),
     );
     return showWritten(result, id, reply);
   }
@@ -119,6 +122,15 @@ export class SubscriptionsController {
     const deleted = showWritten(await this.#ports.subscriptions.remove(target), id, reply);
     reply.removeHeader('etag');
     return deleted;
+  }
+
+  async #readBody({ body }: FastifyRequest, tenant: TenantId): Promise<Parsed<SubscriptionRequest>> {
+    const sent = readJson(body);
+    return readSubscriptionBody(sent, this.#ports.subscriptions.checkSink, await this.#headerNames(tenant));
+  }
+
+  async #headerNames(tenant: TenantId): Promise<HeaderNames> {
+    return headerNamesOf(policyOf(await this.#ports.state.tenant(tenant)).headerPrefix);
   }
 
   async #manager(request: FastifyRequest): Promise<{ readonly tenant: TenantId; readonly caller: Caller }> {

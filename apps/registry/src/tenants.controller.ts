@@ -5,6 +5,7 @@ import type { PageResource } from '#contracts/http/lookup-resources';
 import { pageQuery } from '#contracts/http/page-query';
 import { parseBody, parseQuery } from '#contracts/http/violations';
 import { isTenantId } from '#core/ids';
+import type { Subscription } from '#core/registry/subscription';
 import { callerOf, requireAdmin, requireScope } from '#platform/authenticate';
 import { ProblemError } from '#platform/problem';
 import { pageRequest } from './page-request.ts';
@@ -55,9 +56,27 @@ export class TenantsController {
     const wanted = bodyOrRefuse(parseBody(tenantBody, readOptionalJson(request.body)));
     const result = await this.#ports.tenants.putTenant(id, wanted, callerOf(principal));
     if (result.kind === 'conflict') throw conflict('tenant');
+    if (result.kind === 'prefix_taken') throw prefixTaken(result.by);
     if (result.isNew) reply.code(201).header('location', `/v1/tenants/${id}`);
     return tenantToResource(result.tenant);
   }
+}
+
+/** Of these the first are named; when they are mended, the next ones are. */
+const NAMED_MAX = 20;
+
+function prefixTaken(by: readonly Subscription[]): ProblemError {
+  const some = by.length === 1 ? 'A subscription of this tenant sets' : `${by.length} subscriptions of this tenant set`;
+  return new ProblemError({
+    status: 409,
+    code: 'header-prefix-taken',
+    detail: `${some} a header that this prefix would make. Change that first, or choose another prefix. Nothing was changed.`,
+    errors: by.slice(0, NAMED_MAX).map(({ id }) => ({
+      rule: 'SA-9',
+      pointer: '/policy/headerPrefix',
+      detail: `The subscription ${id} sets such a header, in protocolsettings.headers or as its credential.`,
+    })),
+  });
 }
 
 const INVALID_TENANT_ID = {

@@ -11,6 +11,7 @@ import type { KeyAlgorithm } from '#core/signature/rfc9421';
 import { keyAlgorithmOf, usesSecret } from '#core/signature/signature-settings';
 import type { Caller } from '#platform/authenticate';
 import { subscriptionAggregate, type RegistryState } from './aggregates.ts';
+import { checkClientCertificate, shownCertificate } from './credentials/client-certificate.ts';
 import { checkSinksOf, type CheckSink } from './check-sink.ts';
 import type { CommandFor, CommandOptions, ExecuteCommand } from './execute-command.ts';
 import type { SubscriptionDirectory } from './subscription-directory.ts';
@@ -176,10 +177,11 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
     return { kind: 'written', subscription, ...(secret === undefined ? {} : { secret }) };
   }
 
-  /** A token that is over was hardly meant, and a token endpoint is reached like any sink. */
-  function checkTokens(credential: SubscriptionRequest['credential']): readonly Violation[] {
+  /** What is over was hardly meant, and a token endpoint is reached like any sink. */
+  function checkGiven(credential: SubscriptionRequest['credential']): readonly Violation[] {
     if (credential?.kind !== 'set') return [];
     const { credential: given } = credential;
+    if (given.credentialtype === 'CLIENTCERTIFICATE') return checkClientCertificate(given, ports.now());
     const endpoint = tokenEndpointOf(given);
     const member = given.credentialtype === 'REFRESHTOKEN' ? 'refreshtokenendpoint' : 'tokenendpoint';
     return [
@@ -197,7 +199,7 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
       ...checkSinksOf({ ...request.spec.config, sink: request.spec.sink }, ports.checkSink),
       ...checkExpiry(request.spec, ports.now()),
       ...checkCredential(request, state),
-      ...checkTokens(request.credential),
+      ...checkGiven(request.credential),
     ];
     if (violations.length > 0) return { kind: 'invalid', violations };
     const taken = ports.isSinkUnique ? holderOf(tenant, request.spec.sink, id) : undefined;
@@ -220,7 +222,7 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
     const set = credential?.kind === 'set' ? credential.credential : undefined;
     const sealedCredential = set && (await ports.sealCredential(tenant, id, set));
     const kept = credential?.kind === 'remove' ? undefined : state?.spec.sinkcredential;
-    const sinkcredential = set === undefined ? kept : shownCredential(set);
+    const sinkcredential = set === undefined ? kept : shownOf(set);
     const spec = sinkcredential === undefined ? wanted : { ...wanted, sinkcredential };
     for (const algorithm of algorithmsOf(spec)) await ports.ensureSigningKey(tenant, algorithm, caller);
     return {
@@ -274,9 +276,17 @@ function checkCredential({ spec, credential }: SubscriptionRequest, state?: Subs
   return given === undefined || credential?.kind === 'remove' ? [] : credentialHeaderClashes(spec, given);
 }
 
-/** A header that is not named is the one there is. */
-function isSame(asked: ShownCredential, current: ShownCredential | undefined): boolean {
-  return asked.credentialtype === current?.credentialtype && (asked.header ?? current.header) === current.header;
+function shownOf(credential: SinkCredential): ShownCredential {
+  return credential.credentialtype === 'CLIENTCERTIFICATE' ? shownCertificate(credential) : shownCredential(credential);
+}
+
+/** What is not named is as it is. */
+function isSame(
+  { kind: _kind, ...asked }: ShownCredential & { readonly kind: 'keep' },
+  current?: ShownCredential,
+): boolean {
+  const members = Object.entries(asked) as [keyof ShownCredential, string][];
+  return current !== undefined && members.every(([name, value]) => current[name] === value);
 }
 
 function refusedBy({ code, detail }: { readonly code: string; readonly detail: string }): SubscriptionWritten {

@@ -1,12 +1,17 @@
+import { tenantHeaderClashes } from '#contracts/http/tenant-headers';
 import { makeApiKeyId, type ApiKeyId, type TenantId } from '#core/ids';
 import type { ApiKey, ApiKeyTerms } from '#core/registry/api-key';
-import type { Tenant, TenantPolicy } from '#core/registry/tenant';
+import type { Subscription } from '#core/registry/subscription';
+import { isTerminal } from '#core/registry/subscription-state';
+import { policyOf, type Tenant, type TenantPolicy } from '#core/registry/tenant';
+import { headerNamesOf } from '#core/signature/header-names';
 import type { Caller } from '#platform/authenticate';
 import { apiKeyAggregate, tenantAggregate, type RegistryState } from './aggregates.ts';
 import type { ExecuteCommand } from './execute-command.ts';
 
 export interface WriteTenantPorts {
   readonly state: RegistryState;
+  subscriptions(tenant: TenantId): Iterable<Subscription>;
   readonly execute: ExecuteCommand;
   catchUp(): Promise<void>;
   sha256Hex(text: string): string;
@@ -15,7 +20,10 @@ export interface WriteTenantPorts {
 }
 
 export type TenantPut =
-  { readonly kind: 'put'; readonly tenant: Tenant; readonly isNew: boolean } | { readonly kind: 'conflict' };
+  | { readonly kind: 'put'; readonly tenant: Tenant; readonly isNew: boolean }
+  /** These subscriptions set headers themselves that the wanted prefix makes. Nothing was changed. */
+  | { readonly kind: 'prefix_taken'; readonly by: readonly Subscription[] }
+  | { readonly kind: 'conflict' };
 
 export type ApiKeyCreated =
   /** `text` is the key itself: shown once, kept nowhere. */
@@ -37,20 +45,34 @@ const SHOWN_PREFIX_LENGTH = 10;
 export function makeWriteTenants(ports: WriteTenantPorts) {
   return { putTenant, createApiKey, revokeApiKey };
 
-  /** Without a name a new tenant is named after its id, and an old one keeps its name; it keeps its policy likewise. */
+  /**
+   * Without a name a new tenant is named after its id, and an old one keeps its name; it keeps its policy likewise. A
+   * prefix whose headers a subscription sets is refused: what its sink relies on would be gone without a word.
+   */
   async function putTenant(
     id: TenantId,
     { name, policy }: { readonly name?: string | undefined; readonly policy?: TenantPolicy | undefined },
     caller: Caller,
   ): Promise<TenantPut> {
-    const executed = await ports.execute(tenantAggregate(ports.state, id), caller, (state) => ({
-      kind: 'PutTenant',
-      id,
-      name: name ?? state?.name ?? id,
-      ...(policy === undefined ? {} : { policy }),
-    }));
+    let by: readonly Subscription[] = [];
+    const executed = await ports.execute(tenantAggregate(ports.state, id), caller, (state) => {
+      by = policy === undefined ? [] : holdersOf(id, policy, policyOf(state));
+      const given = policy === undefined ? {} : { policy };
+      return by.length > 0 ? undefined : { kind: 'PutTenant', id, name: name ?? state?.name ?? id, ...given };
+    });
+    if (by.length > 0) return { kind: 'prefix_taken', by };
     if (executed.kind !== 'done' || executed.after === undefined) return { kind: 'conflict' };
     return { kind: 'put', tenant: executed.after, isNew: executed.before === undefined };
+  }
+
+  /** Only of another prefix: what is put again was accepted before. */
+  function holdersOf(tenant: TenantId, wanted: TenantPolicy, current: TenantPolicy): readonly Subscription[] {
+    const { headerPrefix } = policyOf({ policy: wanted });
+    if (headerPrefix === current.headerPrefix) return [];
+    const names = headerNamesOf(headerPrefix);
+    return [...ports.subscriptions(tenant)].filter(
+      (one) => !isTerminal(one) && tenantHeaderClashes(one.spec, one.spec.sinkcredential, names).length > 0,
+    );
   }
 
   async function createApiKey(

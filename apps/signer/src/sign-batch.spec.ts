@@ -5,6 +5,7 @@ import type { Subscription } from '#core/registry/subscription';
 import { formatSecret } from '#core/signature/signing-secret';
 import { verifySignature } from '#receiver/verify-signature';
 import { aSubscription as aSubscriptionWith } from '#testkit/a-subscription';
+import { makeHeaderNamesOf } from './header-names-of.ts';
 import { makeMasterKey } from './master-key.ts';
 import { makeSigning } from './sign-batch.ts';
 
@@ -25,6 +26,7 @@ function aRequest(id: string, overrides: Partial<SignRequest> = {}): SignRequest
 
 /** A registry that others write to: it shows a change only after catching up. */
 function aRegistry(...initial: Subscription[]) {
+  const prefixes = new Map<TenantId, string>();
   const seen = new Map(initial.map((one) => [one.id, one]));
   let behind: Subscription[] = [];
   let catchUps = 0;
@@ -32,8 +34,9 @@ function aRegistry(...initial: Subscription[]) {
   const signing = makeSigning({
     findSubscription: (of, id) => (seen.get(id)?.tenant === of ? seen.get(id) : undefined),
     signingKeys: () => [],
+    headerNamesOf: makeHeaderNamesOf((of) => prefixes.get(of)),
     nonce: () => 'n',
-    authorize: () => ({ ok: true, header: ['authorization', 'Bearer t'] }),
+    authorize: () => ({ ok: true, header: ['Acme-Id', 'the key'] }),
     catchUp() {
       catchUps++;
       for (const one of behind) seen.set(one.id, one);
@@ -50,6 +53,7 @@ function aRegistry(...initial: Subscription[]) {
   return {
     signing,
     change: (one: Subscription) => seen.set(one.id, one),
+    setPrefix: (prefix: string) => prefixes.set(tenant, prefix),
     write: (one: Subscription) => behind.push(one),
     counts: () => ({ catchUps, unseals }),
   };
@@ -78,6 +82,31 @@ describe('signBatch', () => {
       return reply.ok && verifySignature({ headers: reply.headers, body }, { secrets, nowSeconds: NOW }).ok;
     });
     expect(valid).toEqual([true, true, true]);
+  });
+
+  test('gives the headers the prefix of the tenant, from the next request on', async () => {
+    const { signing, setPrefix } = aRegistry(aSubscription('sub_a', secretA));
+    const names = async () => {
+      const [reply] = await signing.signBatch([aRequest('sub_a')]);
+      return reply?.ok === true ? reply.headers.map(([name]) => name) : reply?.reason;
+    };
+    expect(await names()).toEqual(['webhook-id', 'webhook-timestamp', 'webhook-signature']);
+    setPrefix('acme');
+    expect(await names()).toEqual(['acme-id', 'acme-timestamp', 'acme-signature']);
+    setPrefix('webhook');
+    expect(await names()).toEqual(['webhook-id', 'webhook-timestamp', 'webhook-signature']);
+  });
+
+  test('never sends a header twice: of a credential in one that signs, the signature stays (SA-9)', async () => {
+    const { signing, setPrefix } = aRegistry(aSubscription('sub_a', secretA));
+    const request = aRequest('sub_a', { authorization: { sink: 'https://sink.example/' } });
+    const idsOf = async () => {
+      const [reply] = await signing.signBatch([request]);
+      return reply?.ok === true ? reply.headers.filter(([name]) => name.toLowerCase() === 'acme-id') : reply?.reason;
+    };
+    expect(await idsOf()).toEqual([['Acme-Id', 'the key']]);
+    setPrefix('acme');
+    expect(await idsOf()).toEqual([['acme-id', 'dlv_1']]);
   });
 
   test('opens a secret once', async () => {

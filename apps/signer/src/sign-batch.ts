@@ -3,7 +3,7 @@ import type { SignRefusal, SignReply, SignRequest } from '#contracts/bus/sign';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import { keysThatSign, type SigningKey } from '#core/registry/signing-key';
 import type { Subscription } from '#core/registry/subscription';
-import type { HeaderPair } from '#core/signature/http-message';
+import { withoutNamesOf, type HeaderPair } from '#core/signature/http-message';
 import { keyAlgorithmOf } from '#core/signature/signature-settings';
 import { formatSecret } from '#core/signature/signing-secret';
 import { UnsignableMessage } from '#core/signature/unsignable-message';
@@ -114,7 +114,7 @@ export function makeSigning(ports: SignPorts): Signing {
     if (typeof keys === 'string') return refused(keys);
     try {
       const signed = signNotification(signature, withHeaders(request, authorization), keys, ports);
-      return { ok: true, headers: [...signed, ...authorization] };
+      return { ok: true, headers: [...signed, ...withoutNamesOf(signed, authorization)] };
     } catch (error) {
       if (error instanceof UnsignableMessage) return refused('unsignable');
       throw error;

@@ -1,13 +1,14 @@
 import { createHmac, hash, sign, type KeyObject } from 'node:crypto';
 import type { SignRequest } from '#contracts/bus/sign';
-import type { SigningKeyId } from '#core/ids';
+import type { SigningKeyId, TenantId } from '#core/ids';
 import { contentDigest, digest } from '#core/signature/content-digest';
 import { prepareHmacTimestamp } from '#core/signature/hmac-timestamp';
+import type { HeaderNames } from '#core/signature/header-names';
 import { prepareDraft05 } from '#core/signature/http-signatures-draft05';
-import type { HeaderPair, HttpRequestHead } from '#core/signature/http-message';
-import { prepareRfc9421 } from '#core/signature/rfc9421';
+import { withoutNamesOf, type HeaderPair, type HttpRequestHead } from '#core/signature/http-message';
+import { namedComponents, prepareRfc9421 } from '#core/signature/rfc9421';
 import type { SignatureSettings } from '#core/signature/signature-settings';
-import { prepareStandardWebhooks, WEBHOOK_ID } from '#core/signature/standard-webhooks';
+import { prepareStandardWebhooks } from '#core/signature/standard-webhooks';
 import { prepareStandardWebhooksV1a } from '#core/signature/standard-webhooks-v1a';
 import { UnsignableMessage } from '#core/signature/unsignable-message';
 import type { Unsigned } from '#core/signature/unsigned';
@@ -22,6 +23,8 @@ export interface SigningKeys {
 export interface SignatureContext {
   /** Where the public keys are served; absent: signatures name the key alone. */
   readonly publicUrl?: string | undefined;
+  /** Of the tenant's white label. */
+  headerNamesOf(tenant: TenantId): HeaderNames;
   /** A random text that no other signature has, ASCII. */
   nonce(): string;
 }
@@ -51,11 +54,11 @@ export function signNotification(
 ): readonly HeaderPair[] {
   switch (settings.profile) {
     case 'standard-webhooks':
-      return withHmacs(prepareStandardWebhooks(request), signing);
+      return withHmacs(prepareStandardWebhooks(request, context.headerNamesOf(request.tenant)), signing);
     case 'hmac-timestamp':
       return withHmacs(prepareHmacTimestamp(request, settings.headerNames), signing);
     case 'standard-webhooks-v1a': {
-      const unsigned = prepareStandardWebhooksV1a(request);
+      const unsigned = prepareStandardWebhooksV1a(request, context.headerNamesOf(request.tenant));
       return unsigned.headersWith(signing.keys.map((key) => signatureOf(unsigned, key)));
     }
     case 'rfc9421':
@@ -69,16 +72,17 @@ function signRfc9421(
   { algorithm: alg, components, tag, expiresSeconds }: Settings<'rfc9421'>,
   request: SignRequest,
   { keys: [key], keyId = '' as SigningKeyId }: SigningKeys,
-  { nonce }: SignatureContext,
+  { nonce, headerNamesOf }: SignatureContext,
 ): readonly HeaderPair[] {
+  const { id } = headerNamesOf(request.tenant);
   const own: HeaderPair[] = [
     ['content-digest', contentDigest(hash('sha256', request.body, 'base64'))],
-    [WEBHOOK_ID, request.messageId],
+    [id, request.messageId],
   ];
   const created = request.timestampSeconds;
   const expires = expiresSeconds === undefined ? {} : { expires: created + expiresSeconds };
   const params = { created, ...expires, keyid: keyId, alg, nonce: nonce(), tag };
-  const unsigned = prepareRfc9421(headWith(request, own), { components, params });
+  const unsigned = prepareRfc9421(headWith(request, own), { components: namedComponents(components, id), params });
   return [...own, ...unsigned.headersWith([signatureOf(unsigned, key)])];
 }
 
@@ -98,9 +102,10 @@ function signDraft05(
   return [...own, ...unsigned.headersWith([signatureOf(unsigned, key)])];
 }
 
+/** What the signature brings is there once: delivery leaves out others of these names likewise. */
 function headWith({ head }: SignRequest, own: readonly HeaderPair[]): HttpRequestHead {
   if (head === undefined) throw new UnsignableMessage('its profile covers the request, and there is none');
-  return { ...head, headers: [...head.headers, ...own] };
+  return { ...head, headers: [...withoutNamesOf(own, head.headers), ...own] };
 }
 
 function withHmacs(unsigned: Unsigned, { keys }: SigningKeys): readonly HeaderPair[] {

@@ -6,7 +6,8 @@ import type { SignReply, SignRequest } from '#contracts/bus/sign';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import type { SigningKey, SigningKeyState } from '#core/registry/signing-key';
 import type { Subscription } from '#core/registry/subscription';
-import { DEFAULT_HEADER_NAMES } from '#core/signature/hmac-timestamp';
+import { headerNamesOf, WEBHOOK_HEADERS } from '#core/signature/header-names';
+import { withoutNamesOf, type HeaderPair } from '#core/signature/http-message';
 import { DEFAULT_COMPONENTS, KEY_ALGORITHMS, type KeyAlgorithm } from '#core/signature/rfc9421';
 import type { SignatureSettings } from '#core/signature/signature-settings';
 import { formatSecret } from '#core/signature/signing-secret';
@@ -46,7 +47,16 @@ function notAsked(): never {
   throw new Error('nothing is to be authorized');
 }
 
-function aSigner(signature: SignatureSettings, keys: readonly SigningKey[] = [], publicUrl?: string) {
+interface SignerOptions {
+  readonly publicUrl?: string;
+  readonly headerPrefix?: string;
+}
+
+function aSigner(
+  signature: SignatureSettings,
+  keys: readonly SigningKey[] = [],
+  { publicUrl, headerPrefix }: SignerOptions = {},
+) {
   const sealedSecret = masterKey.seal(secret, { tenant, subscription });
   const one: Subscription = aSubscription({
     id: subscription,
@@ -60,6 +70,7 @@ function aSigner(signature: SignatureSettings, keys: readonly SigningKey[] = [],
     catchUp: () => Promise.resolve(),
     masterKey,
     publicUrl,
+    headerNamesOf: () => headerNamesOf(headerPrefix),
     nonce: () => NONCE,
     authorize: notAsked,
   });
@@ -73,15 +84,20 @@ async function sign(signing: ReturnType<typeof aSigner>, overrides: Partial<Sign
 }
 
 /** The request as a sink gets it. */
-async function signed(signing: ReturnType<typeof aSigner>): Promise<WireRequest> {
-  const reply = await sign(signing);
+async function signed(
+  signing: ReturnType<typeof aSigner>,
+  unsigned: readonly HeaderPair[] = head.headers,
+): Promise<WireRequest> {
+  const reply = await sign(signing, { head: { ...head, headers: unsigned } });
   if (!reply.ok) throw new Error(reply.reason);
-  const headers = Object.fromEntries([
-    ['host', 'sink.example'],
-    ...head.headers,
-    ...reply.headers,
-  ]) as WireRequest['headers'];
+  const sent = [['host', 'sink.example'], ...withoutNamesOf(reply.headers, unsigned), ...reply.headers] as const;
+  const headers = Object.fromEntries(sent.map(([name, value]) => [name.toLowerCase(), value]));
   return { method: 'POST', target: '/hooks?a=b', headers, body };
+}
+
+/** Names of headers with id, time and signature, whatever their prefix. */
+function ofSignature(headers: WireRequest['headers']): string[] {
+  return Object.keys(headers).filter((name) => /(?<!^ce)-(?:id|timestamp)$|signature/.test(name));
 }
 
 const rfc9421 = { profile: 'rfc9421', components: DEFAULT_COMPONENTS, tag: 'cloudevents-webhook' } as const;
@@ -133,7 +149,9 @@ describe('every profile is verified by code that is not ours', () => {
 
   test.each([false, true])('http-signatures-draft-05 by openssl, verbatim %s (MS-1 … MS-4)', async (verbatim) => {
     const key = aKey('ecdsa-p256-sha256');
-    const signing = aSigner({ profile: 'http-signatures-draft-05', verbatim }, [key], 'https://hooks.example');
+    const signing = aSigner({ profile: 'http-signatures-draft-05', verbatim }, [key], {
+      publicUrl: 'https://hooks.example',
+    });
     const request = await signed(signing);
     expect(request.headers['signature-input']).toBe(
       'sig1=("date" "content-type" "digest" "content-length" "user-agent" "@request-target")' +
@@ -151,13 +169,47 @@ describe('every profile is verified by code that is not ours', () => {
   });
 
   test('hmac-timestamp by the package of a payment service', async () => {
-    const { headers } = await signed(aSigner({ profile: 'hmac-timestamp', headerNames: DEFAULT_HEADER_NAMES }));
+    const { headers } = await signed(
+      aSigner({ profile: 'hmac-timestamp', headerNames: WEBHOOK_HEADERS.hmacTimestamp }),
+    );
     const header = headers['x-webhook-signature'] ?? '';
     expect(Stripe.webhooks.constructEvent(body.toString(), header, formatSecret(secret))).toMatchObject({ id: '1' });
     expect(() => Stripe.webhooks.constructEvent(`${body.toString()} `, header, formatSecret(secret))).toThrow(
       'signature',
     );
     expect(headers['x-webhook-id']).toBe('dlv_1');
+  });
+});
+
+describe('with a prefix of the tenant', () => {
+  test('standard-webhooks is verified by svix as its own headers', async () => {
+    const { headers } = await signed(aSigner({ profile: 'standard-webhooks' }, [], { headerPrefix: 'svix' }));
+    expect(ofSignature(headers)).toEqual(['svix-id', 'svix-timestamp', 'svix-signature']);
+    const peer = new SvixWebhook(formatSecret(secret));
+    expect(() => peer.verify(body.toString(), headers)).not.toThrow();
+    expect(() => peer.verify(body.toString(), { ...headers, 'svix-id': 'dlv_2' })).toThrow('No matching signature');
+  });
+
+  test('standard-webhooks-v1a is verified by openssl', async () => {
+    const key = aKey('ed25519');
+    const { headers } = await signed(aSigner({ profile: 'standard-webhooks-v1a' }, [key], { headerPrefix: 'acme' }));
+    expect(ofSignature(headers)).toEqual(['acme-id', 'acme-timestamp', 'acme-signature']);
+    const signature = Buffer.from((headers['acme-signature'] ?? '').replace('v1a,', ''), 'base64');
+    const content = Buffer.from(`${headers['acme-id']}.${headers['acme-timestamp']}.${body.toString()}`);
+    expect(isValidByOpenssl(key.publicJwk, content, signature)).toBe(true);
+  });
+
+  test('rfc9421 covers the header with the id by its name, and once (MS-7)', async () => {
+    const key = aKey('ed25519');
+    const signing = aSigner({ ...rfc9421, algorithm: 'ed25519' }, [key], { headerPrefix: 'acme' });
+    // As the subscription has it: the prefix came later.
+    const request = await signed(signing, [...head.headers, ['Acme-Id', 'of the subscriber']]);
+    expect(ofSignature(request.headers)).toEqual(['acme-id', 'signature-input', 'signature']);
+    expect(request.headers['acme-id']).toBe('dlv_1');
+    const options = { scheme: 'https' as const, required: ['@target-uri', 'content-digest', 'acme-id'] };
+    expect(await isValidRfc9421(request, key.publicJwk, options)).toBe(true);
+    const replayed = { ...request, headers: { ...request.headers, 'acme-id': 'dlv_2' } };
+    expect(await isValidRfc9421(replayed, key.publicJwk, options)).toBe(false);
   });
 });
 
@@ -183,6 +235,7 @@ describe('the keys of a tenant', () => {
         return Promise.resolve();
       },
       masterKey,
+      headerNamesOf: () => WEBHOOK_HEADERS,
       nonce: () => NONCE,
       authorize: notAsked,
     });

@@ -6,6 +6,7 @@ import type { Bus } from '#bus/connection';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import { takeLease } from '#bus/lease';
 import { request, serve, type Serving } from '#bus/request';
+import { encodeClientCertificateReply, type ClientCertificateRequest } from '#contracts/bus/client-certificate';
 import type { KeepCredentialReply } from '#contracts/bus/credential';
 import type { SealRequest } from '#contracts/bus/seal';
 import { decodeSignRequests, encodeSignReplies } from '#contracts/bus/sign';
@@ -18,7 +19,9 @@ import { checkMasterKey } from './check-master-key.ts';
 import type { SignerConfig } from './config.ts';
 import { makeAuthorize, type Authorizing } from './credentials/authorize.ts';
 import { makeFetchToken } from './credentials/fetch-token.ts';
+import { makeGiveCertificate } from './credentials/give-certificate.ts';
 import { makeTokens, type Tokens } from './credentials/tokens.ts';
+import { makeHeaderNamesOf } from './header-names-of.ts';
 import { makeMakeSigningKey } from './make-signing-key.ts';
 import { makeMasterKeys, type MasterKeys } from './master-key.ts';
 import { readMasterKeys } from './read-master-keys.ts';
@@ -80,10 +83,11 @@ export class SignerModule implements OnApplicationBootstrap, BeforeApplicationSh
 
   async onApplicationBootstrap(): Promise<void> {
     this.#checkMasterKey();
-    const { signSubject, sealSubject } = this.#bus.topology;
+    const { signSubject, sealSubject, clientCertificateSubject } = this.#bus.topology;
     this.#serving = [
       serve(this.#bus, { subject: signSubject, queue: QUEUE }, this.#makeAnswerSign()),
       serve(this.#bus, { subject: sealSubject, queue: QUEUE }, this.#makeAnswerSeal()),
+      serve(this.#bus, { subject: clientCertificateSubject, queue: QUEUE }, this.#makeAnswerCertificate()),
     ];
     await this.#bus.nc.flush(); // ready means that the server knows of us
   }
@@ -113,6 +117,7 @@ export class SignerModule implements OnApplicationBootstrap, BeforeApplicationSh
       masterKey: this.#masterKeys,
       authorize: authorizing.authorize,
       publicUrl: this.#publicUrl,
+      headerNamesOf: makeHeaderNamesOf((tenant) => this.#snapshot.tenant(tenant)?.policy?.headerPrefix),
       nonce: () => Buffer.from(randomBytes(NONCE_BYTES)).toString('hex'),
     });
     this.#snapshot.onSubscriptionChange((id, now) => {
@@ -158,6 +163,18 @@ export class SignerModule implements OnApplicationBootstrap, BeforeApplicationSh
       issuer: this.#publicUrl ?? UNNAMED_ISSUER,
       now: this.#clock,
     });
+  }
+
+  #makeAnswerCertificate(): (payload: Uint8Array) => Promise<Uint8Array> {
+    const giveCertificate = makeGiveCertificate({
+      findSubscription: (tenant, id) => this.#snapshot.subscription(tenant, id),
+      catchUp: () => this.#snapshot.catchUp(),
+      masterKey: this.#masterKeys,
+    });
+    return async (payload) => {
+      const question = JSON.parse(new TextDecoder().decode(payload)) as ClientCertificateRequest;
+      return encodeClientCertificateReply(await giveCertificate(question));
+    };
   }
 
   #makeAnswerSeal(): (payload: Uint8Array) => Promise<Uint8Array> {

@@ -159,6 +159,7 @@ export interface Topology {
   /** Request/reply with the signer. */
   readonly signSubject: string;
   readonly sealSubject: string;
+  readonly clientCertificateSubject: string;
   /** Request/reply with the registry: the signer has obtained another access token. */
   readonly credentialSubject: string;
   /** `lease.<subscription>`: who obtains an access token for it. */
@@ -240,6 +241,7 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
     keyUseSubject: (tenant, key) => `${dot}keyuse.${tenant}.${key}`,
     signSubject: `${dot}signer.sign`,
     sealSubject: `${dot}signer.seal`,
+    clientCertificateSubject: `${dot}signer.certificate`,
     credentialSubject: `${dot}credential.refreshed`,
     leaseSubject: (subscription) => `${dot}lease.${subscription}`,
     aliveSubject: `${dot}alive.delivery`,

@@ -226,9 +226,20 @@ describe.each(Object.keys(ADAPTERS))('%s', (name) => {
     expect((await post(told.url, { settings, signedUrl })).status).toBe(204);
   });
 
+  test('finds the headers of a tenant that has a prefix, and names those that it misses', async () => {
+    const { url } = await start(name, { verify: { secrets: [secret], headerPrefix: 'acme' } });
+    const settings: SignSettings = { profile: 'standard-webhooks', secrets: [secret], headerPrefix: 'acme' };
+    expect((await post(url, { settings })).status).toBe(204);
+    const usual = await post(url);
+    expect([usual.status, usual.text]).toEqual([401, expect.stringContaining('acme-signature')]);
+  });
+
   test('does not start when it is itself set up wrongly', async () => {
     await expect(async () => start(name, { verify: { secrets: ['whsec_AAAA'] } })).rejects.toThrow(
       ReceiverMisconfigured,
+    );
+    await expect(async () => start(name, { verify: { secrets: [secret], headerPrefix: 'acme-' } })).rejects.toThrow(
+      'headerPrefix can not be "acme-"',
     );
     await expect(async () => start(name, { verify: { publicKeys: ['none'] } })).rejects.toThrow(ReceiverMisconfigured);
     await expect(async () => start(name, { verify: { jwksUrl: 'http://a.example/' } })).rejects.toThrow(

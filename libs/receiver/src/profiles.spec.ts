@@ -36,11 +36,13 @@ interface Case {
   readonly options: SignatureOptions;
   /** Headers whose every bit matters. */
   readonly covered: readonly string[];
+  /** What the tenant's headers begin with. */
+  readonly label?: Pick<SignatureOptions, 'headerPrefix'>;
 }
 
 const whpk = formatPublicKey(Buffer.from(ed25519.jwk.x ?? '', 'base64url'));
 const RFC9421_COVERED = ['content-digest', 'content-type', 'webhook-id', 'signature-input', 'signature'];
-const CASES: readonly Case[] = [
+const USUAL: readonly Case[] = [
   {
     name: 'standard-webhooks',
     settings: { profile: 'standard-webhooks', secrets: [secret] },
@@ -89,6 +91,16 @@ const CASES: readonly Case[] = [
   },
 ];
 
+const label = { headerPrefix: 'acme' };
+const LABELLED = USUAL.filter(({ name }) => !/draft|p256/.test(name)).map((one): Case => ({
+  name: `${one.name}, with a prefix`,
+  settings: { ...one.settings, ...label },
+  options: { ...one.options, ...label },
+  covered: one.covered.map((name) => name.replace('webhook', 'acme')),
+  label,
+}));
+const CASES = [...USUAL, ...LABELLED];
+
 function signed(settings: SignSettings, timestampSeconds = NOW) {
   const headers: [string, string][] = [['content-type', 'application/cloudevents+json; charset=UTF-8']];
   return {
@@ -111,7 +123,7 @@ function withHeader(notification: ReturnType<typeof signed>, name: string, chang
   return { ...notification, headers };
 }
 
-describe.each(CASES)('$name', ({ settings, options, covered }) => {
+describe.each(CASES)('$name', ({ settings, options, covered, label: labelled = {} }) => {
   const given = { ...options, nowSeconds: NOW };
 
   test('is verified when sign() made it, and the event read', async () => {
@@ -185,7 +197,7 @@ describe.each(CASES)('$name', ({ settings, options, covered }) => {
   test('is not accepted where there are keys for the other kind only: no downgrade', () => {
     const isSecret = 'secrets' in settings;
     const others: SignatureOptions = isSecret ? { publicKeys: [whpk, p256.pem] } : { secrets: [secret] };
-    expect(verifySignature(signed(settings), { ...others, nowSeconds: NOW })).toMatchObject({
+    expect(verifySignature(signed(settings), { ...others, ...labelled, nowSeconds: NOW })).toMatchObject({
       code: 'profile_not_accepted',
       detail: expect.stringContaining(settings.profile),
     });
@@ -202,7 +214,7 @@ describe.each(CASES)('$name', ({ settings, options, covered }) => {
       'secrets' in settings
         ? { secrets: [formatSecret(new Uint8Array(32).fill(9))] }
         : { publicKeys: [stranger.pem, aKeyPair('ec').pem] };
-    expect(codeOf(signed(settings), { ...other, nowSeconds: NOW })).toBe('signature_mismatch');
+    expect(codeOf(signed(settings), { ...other, ...labelled, nowSeconds: NOW })).toBe('signature_mismatch');
   });
 });
 

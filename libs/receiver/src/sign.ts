@@ -8,13 +8,15 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { contentDigest, digest } from '#core/signature/content-digest';
-import { DEFAULT_HEADER_NAMES, prepareHmacTimestamp, type HmacHeaderNames } from '#core/signature/hmac-timestamp';
+import type { HmacHeaderNames } from '#core/signature/header-names';
+import { prepareHmacTimestamp } from '#core/signature/hmac-timestamp';
 import type { HeaderPair } from '#core/signature/http-message';
 import { prepareDraft05 } from '#core/signature/http-signatures-draft05';
-import { DEFAULT_COMPONENTS, DEFAULT_TAG, prepareRfc9421 } from '#core/signature/rfc9421';
-import { prepareStandardWebhooks, WEBHOOK_ID, type Signable } from '#core/signature/standard-webhooks';
+import { DEFAULT_COMPONENTS, DEFAULT_TAG, namedComponents, prepareRfc9421 } from '#core/signature/rfc9421';
+import { prepareStandardWebhooks, type Signable } from '#core/signature/standard-webhooks';
 import { parsePrivateKey, prepareStandardWebhooksV1a } from '#core/signature/standard-webhooks-v1a';
 import type { Unsigned } from '#core/signature/unsigned';
+import { headerNamesWith } from './header-prefix.ts';
 import { keyOf } from './profiles/standard-webhooks.ts';
 import { ReceiverMisconfigured } from './receiver-misconfigured.ts';
 import { headerPairs, type RequestHeaders } from './request-headers.ts';
@@ -33,7 +35,12 @@ export interface TestNotification extends Signable {
 export type PrivateKeyInput = string | (object & { readonly d?: string });
 
 /** How to sign, as `config.signature` says it. */
-export type SignSettings =
+export type SignSettings = ProfileSettings & {
+  /** As in the options of `verify`. */
+  readonly headerPrefix?: string;
+};
+
+type ProfileSettings =
   | { readonly profile: 'standard-webhooks'; readonly secrets: readonly string[] }
   | { readonly profile: 'hmac-timestamp'; readonly secrets: readonly string[]; readonly headerNames?: HmacHeaderNames }
   | { readonly profile: 'standard-webhooks-v1a'; readonly privateKeys: readonly PrivateKeyInput[] }
@@ -69,20 +76,21 @@ export function sign(notification: TestNotification, settings: SignSettings): [s
 }
 
 function signatureFields(notification: TestNotification, settings: SignSettings): readonly HeaderPair[] {
+  const names = headerNamesWith(settings.headerPrefix);
   switch (settings.profile) {
     case 'standard-webhooks':
-      return withHmacs(prepareStandardWebhooks(notification), settings.secrets.map(keyOf));
+      return withHmacs(prepareStandardWebhooks(notification, names), settings.secrets.map(keyOf));
     case 'hmac-timestamp':
       return withHmacs(
-        prepareHmacTimestamp(notification, settings.headerNames ?? DEFAULT_HEADER_NAMES),
+        prepareHmacTimestamp(notification, settings.headerNames ?? names.hmacTimestamp),
         settings.secrets,
       );
     case 'standard-webhooks-v1a': {
-      const unsigned = prepareStandardWebhooksV1a(notification);
+      const unsigned = prepareStandardWebhooksV1a(notification, names);
       return unsigned.headersWith(settings.privateKeys.map((key) => signatureOf(unsigned, readPrivateKey(key))));
     }
     case 'rfc9421':
-      return signRfc9421(notification, settings);
+      return signRfc9421(notification, settings, names.id);
     case 'http-signatures-draft-05':
       return signDraft05(notification, settings);
     case 'none':
@@ -90,18 +98,21 @@ function signatureFields(notification: TestNotification, settings: SignSettings)
   }
 }
 
-function signRfc9421(notification: TestNotification, settings: Settings<'rfc9421'>): HeaderPair[] {
+function signRfc9421(notification: TestNotification, settings: Settings<'rfc9421'>, idHeader: string): HeaderPair[] {
   const { messageId, timestampSeconds: created, body } = notification;
   const { privateKey, keyId: keyid, components = DEFAULT_COMPONENTS, tag = DEFAULT_TAG, expiresSeconds } = settings;
   const key = readPrivateKey(privateKey);
   const own: HeaderPair[] = [
     ['content-digest', contentDigest(hash('sha256', body, 'base64'))],
-    [WEBHOOK_ID, messageId],
+    [idHeader, messageId],
   ];
   const alg = key.asymmetricKeyType === 'ed25519' ? 'ed25519' : 'ecdsa-p256-sha256';
   const expires = expiresSeconds === undefined ? {} : { expires: created + expiresSeconds };
   const params = { created, ...expires, keyid, alg, nonce: settings.nonce ?? newNonce(), tag };
-  const unsigned = prepareRfc9421(headOf(notification, own), { components, params });
+  const unsigned = prepareRfc9421(headOf(notification, own), {
+    components: namedComponents(components, idHeader),
+    params,
+  });
   return [...own, ...unsigned.headersWith([signatureOf(unsigned, key)])];
 }
 

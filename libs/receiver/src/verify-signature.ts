@@ -1,7 +1,8 @@
-import { DEFAULT_HEADER_NAMES, type HmacHeaderNames } from '#core/signature/hmac-timestamp';
-import { DEFAULT_COMPONENTS, DEFAULT_TAG } from '#core/signature/rfc9421';
+import type { HeaderNames, HmacHeaderNames } from '#core/signature/header-names';
+import { DEFAULT_COMPONENTS, DEFAULT_TAG, namedComponents } from '#core/signature/rfc9421';
 import type { SignatureProfile } from '#core/signature/signature-settings';
 import type { VerificationFailure } from './failure.ts';
+import { headerNamesWith } from './header-prefix.ts';
 import { acceptedProfiles, decidingProfile, type SigningProfile } from './profiles/deciding-profile.ts';
 import { verifyHmacTimestamp } from './profiles/hmac-timestamp.ts';
 import { verifyDraft05 } from './profiles/http-signatures-draft05.ts';
@@ -24,13 +25,18 @@ export interface SignatureOptions {
   readonly toleranceSeconds?: number;
   /** Unix seconds, default: now. */
   readonly nowSeconds?: number;
-  /** Of `hmac-timestamp`, as in `config.signature.headerNames`. */
+  /**
+   * How the headers of `standard-webhooks`, `standard-webhooks-v1a` and `hmac-timestamp`, and that with the id, begin, when the
+   * sender has given this tenant a prefix of its own: `acme` for `acme-signature`. Default `webhook`.
+   */
+  readonly headerPrefix?: string;
+  /** Of `hmac-timestamp`, as in `config.signature.headerNames`. Default: what `headerPrefix` makes. */
   readonly hmacHeaderNames?: HmacHeaderNames;
   /** Of `rfc9421`, as in `config.signature.tag`; `false`: any or none. Default `cloudevents-webhook`. */
   readonly tag?: string | false;
   /**
    * What a signature of `rfc9421` has to cover. Default: what Posthaste covers by default. The digest of a body is required
-   * whatever this says.
+   * whatever this says. `webhook-id` stands for the header with the id, also with another `headerPrefix`.
    */
   readonly requiredComponents?: readonly string[];
   /** For subscriptions with the profile `none`: trust everything. Not together with keys. */
@@ -83,7 +89,7 @@ export function decide(
   const read = readRequest(notification);
   if (!read.ok) return read;
   if (options.acceptUnsigned === true) return { ...read, profile: 'none' };
-  const decided = decidingProfile(read.request, accepted, options.hmacHeaderNames ?? DEFAULT_HEADER_NAMES);
+  const decided = decidingProfile(read.request, accepted, namesOf(options));
   return decided.ok ? { ...decided, request: read.request } : decided;
 }
 
@@ -100,6 +106,7 @@ export function checkOptions(options: DecisionOptions): readonly SigningProfile[
   const { secrets = [], publicKeys = [], fetchesKeys = false, acceptUnsigned = false, profiles } = options;
   const has = { secrets: secrets.length > 0, publicKeys: publicKeys.length > 0 || fetchesKeys };
   const accepted = acceptedProfiles(has, profiles);
+  namesOf(options); // refuses what can be no prefix
   checkConfiguration({ hasKeys: has.secrets || has.publicKeys, acceptUnsigned, acceptsAny: accepted.length > 0 });
   for (const secret of secrets) keyOf(secret);
   return accepted;
@@ -121,14 +128,21 @@ function checkConfiguration(given: {
   if (!given.acceptsAny) throw new ReceiverMisconfigured('`profiles` has none that the keys here are for.');
 }
 
+/** @throws ReceiverMisconfigured */
+function namesOf({ headerPrefix, hmacHeaderNames }: SignatureOptions): HeaderNames {
+  const names = headerNamesWith(headerPrefix);
+  return hmacHeaderNames === undefined ? names : { ...names, hmacTimestamp: hmacHeaderNames };
+}
+
 function policyOf(options: SignatureOptions, publicKeys: readonly PublicKeyInput[]): Policy {
+  const headerNames = namesOf(options);
   return {
     secrets: options.secrets ?? [],
     keys: publicKeys.map(readPublicKey),
     toleranceSeconds: options.toleranceSeconds ?? DEFAULT_TOLERANCE_SECONDS,
     nowSeconds: options.nowSeconds ?? Date.now() / 1000,
-    hmacHeaderNames: options.hmacHeaderNames ?? DEFAULT_HEADER_NAMES,
+    headerNames,
     tag: options.tag ?? DEFAULT_TAG,
-    requiredComponents: options.requiredComponents ?? DEFAULT_COMPONENTS,
+    requiredComponents: namedComponents(options.requiredComponents ?? DEFAULT_COMPONENTS, headerNames.id),
   };
 }

@@ -37,7 +37,7 @@ export interface VerifiedNotification extends Omit<VerifiedSignature, 'signedFie
   /** One, unless it is a batch. */
   readonly events: readonly [ReceivedEvent, ...ReceivedEvent[]];
   /**
-   * The same whenever this is sent again: `webhook-id` where it is signed, else made of source and id of the events. What
+   * The same whenever this is sent again: the id (`webhook-id`) where it is signed, else made of source and id of the events. What
    * {@link handleOnce} wants.
    */
   readonly idempotencyKey: string;

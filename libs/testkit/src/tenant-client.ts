@@ -49,6 +49,7 @@ export interface SubscriptionBody {
   readonly types?: readonly string[];
   readonly source?: string;
   readonly filters?: readonly unknown[];
+  readonly sinkcredential?: Readonly<Record<string, unknown>>;
   readonly config?: Readonly<Record<string, unknown>>;
 }
 

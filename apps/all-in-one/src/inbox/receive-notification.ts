@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { attributeToString, type CloudEvent } from '#core/event/cloud-event';
 import { parseHttpRequest } from '#core/event/http-binding';
-import { WEBHOOK_ID } from '#core/signature/standard-webhooks';
+import { WEBHOOK_HEADERS } from '#core/signature/header-names';
 import { verify } from '#receiver/verify';
 import type { InboxNotification, NotificationRing } from './notification-ring.ts';
 import { answerAs, type SinkAnswer, type SinkBehaviour } from './sink-behaviour.ts';
@@ -24,7 +24,7 @@ export function makeReceiveNotification({ ring, secretOf, now }: Ports) {
   return async ({ inbox, headers, body, behaviour }: NotificationRequest): Promise<SinkAnswer> => {
     const receivedAtMs = now();
     const examined = await examine(headers, body, secretOf(inbox), receivedAtMs);
-    const messageId = headers.find(([name]) => name.toLowerCase() === WEBHOOK_ID)?.[1];
+    const messageId = headers.find(([name]) => name.toLowerCase() === WEBHOOK_HEADERS.id)?.[1];
     const history = messageId === undefined ? undefined : ring.history(inbox, messageId);
     const attempt = (history?.attemptCount ?? 0) + 1;
     const answer = answerAs(behaviour, attempt);

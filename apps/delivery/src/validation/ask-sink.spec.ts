@@ -37,10 +37,11 @@ async function ask(
         return Promise.resolve(answers[asked.length - 1] ?? answer(500));
       },
       callbackUrl: (subscription, code) => `https://${ORIGIN}/validate/${subscription}?code=${code}`,
+      identityOf: () => Promise.resolve(undefined),
       now: () => 0,
       ...ports,
     },
-    { origin: ORIGIN, userAgent: 'Posthaste/test' },
+    { origin: ORIGIN, userAgentOf: (tenant) => `Hooks-of-${tenant}/1` },
   );
   const spec = aSpec({
     sink: SINK,
@@ -60,7 +61,7 @@ describe('asking by OPTIONS', () => {
     expect(asked).toHaveLength(1);
     expect(asked[0]).toMatchObject({ method: 'OPTIONS', url: SINK, body: '' });
     expect(Object.fromEntries(asked[0]?.headers ?? [])).toEqual({
-      'user-agent': 'Posthaste/test',
+      'user-agent': 'Hooks-of-acme/1',
       'x-route': 'blue',
       'webhook-request-origin': ORIGIN,
       'webhook-request-rate': '120',

@@ -11,11 +11,12 @@ import {
   UnreadableValidation,
   type ValidationAsk,
 } from '#contracts/bus/validation';
+import type { TenantId } from '#core/ids';
 import type { GuardedClient } from '#outbound/guarded-client';
 import { sha256Hex } from '#platform/digest';
 import { callbackUrlOf, originOf, type PublicConfig } from '#platform/public-address';
 import type { Clock } from '#platform/tokens';
-import { makeAskSink } from './ask-sink.ts';
+import { makeAskSink, type AskPorts } from './ask-sink.ts';
 import { makeValidateSink, type ValidatePorts } from './validate-sink.ts';
 
 /** Sinks asked at once per process: people register them, so it is never a flood that matters. */
@@ -27,8 +28,9 @@ export interface ValidationParts {
   readonly bus: Bus;
   readonly snapshot: RegistrySnapshot;
   readonly client: GuardedClient;
+  readonly identityOf: AskPorts['identityOf'];
   readonly config: PublicConfig;
-  readonly userAgent: string;
+  userAgentOf(tenant: TenantId): string;
   readonly clock: Clock;
   readonly metrics: MetricsRegistry;
 }
@@ -55,7 +57,15 @@ export function consumeValidations(parts: ValidationParts): Consuming {
   );
 }
 
-function makeValidatePorts({ bus, snapshot, client, config, userAgent, clock }: ValidationParts): ValidatePorts {
+function makeValidatePorts({
+  bus,
+  snapshot,
+  client,
+  identityOf,
+  config,
+  userAgentOf,
+  clock,
+}: ValidationParts): ValidatePorts {
   const { publisher, topology } = bus;
   return {
     async findSubscription(tenant, id) {
@@ -64,11 +74,12 @@ function makeValidatePorts({ bus, snapshot, client, config, userAgent, clock }: 
     },
     askSink: makeAskSink(
       {
+        identityOf,
         exchange: (request) => client.exchange({ ...request, timeoutMs: ASK_TIMEOUT_MS }),
         callbackUrl: (subscription, code) => callbackUrlOf(config, subscription, code),
         now: clock,
       },
-      { origin: originOf(config), userAgent },
+      { origin: originOf(config), userAgentOf },
     ),
     async tell(answer) {
       const subject = topology.validationToldSubject(answer.tenant, answer.subscription);

@@ -71,8 +71,9 @@ function startDelivery(): Consuming {
     bus,
     snapshot,
     client,
+    identityOf: () => Promise.resolve(undefined),
     config: { POSTHASTE_PUBLIC_URL: PUBLIC_URL },
-    userAgent: 'Posthaste/test',
+    userAgentOf: () => 'Posthaste/test',
     clock: Date.now,
     metrics: makeMetrics(),
   });

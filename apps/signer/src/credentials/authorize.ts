@@ -80,6 +80,8 @@ export function makeAuthorize(ports: AuthorizePorts): Authorizing {
         const found = ports.tokens.tokenFor(subscription, credential, refusedAtMs);
         return found.ok ? { ok: true, header: bearerHeader(found.token) } : found;
       }
+      case 'CLIENTCERTIFICATE':
+        return refused('other_credential');
     }
   }
 

@@ -35,6 +35,7 @@ export type SignRefusal =
   | 'wrong_master_key' // its secret or key was sealed with another master key than the signer has
   | 'unseal_failed' // its sealed secret or key is damaged, or belongs to another owner
   | 'other_sink' // it is to be authorized for an address that is not the subscription's, or not any more
+  | 'other_credential' // what is asked for is not of the subscription's credential, or not any more
   | 'credential_expired' // its access token is over, and there is nobody to ask for another (SA-10)
   | 'credential_refused' // its token endpoint does not take the credential any more
   | 'credential_pending' // another access token is being obtained, or the token endpoint can not be reached for now

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Protocol, SubscriptionSpec } from '#core/registry/subscription';
-import { DEFAULT_HEADER_NAMES } from '#core/signature/hmac-timestamp';
+import { WEBHOOK_HEADERS } from '#core/signature/header-names';
 import {
   ALL_CE_FIELDS,
   DEFAULT_COMPONENTS,
@@ -69,8 +69,8 @@ const headerName = z
   });
 
 const headerNames = strictMembers({
-  signature: headerName.default(DEFAULT_HEADER_NAMES.signature),
-  id: headerName.default(DEFAULT_HEADER_NAMES.id),
+  signature: headerName.default(WEBHOOK_HEADERS.hmacTimestamp.signature),
+  id: headerName.default(WEBHOOK_HEADERS.hmacTimestamp.id),
 }).refine((names) => names.signature !== names.id, {
   path: ['id'],
   error: 'This must be another header than "signature".',
@@ -158,7 +158,7 @@ function settingsOf(given: Members): SignatureSettings {
     case 'http-signatures-draft-05':
       return { profile: given.profile, verbatim: given.verbatim ?? false };
     case 'hmac-timestamp':
-      return { profile: given.profile, headerNames: given.headerNames ?? DEFAULT_HEADER_NAMES };
+      return { profile: given.profile, headerNames: given.headerNames ?? WEBHOOK_HEADERS.hmacTimestamp };
     case 'standard-webhooks':
     case 'standard-webhooks-v1a':
     case 'none':

@@ -12,6 +12,11 @@ const client = {
   clientsecret: 'the-secret',
 };
 const apiKey = { credentialtype: 'APIKEY', header: 'X-API-Key', value: 'the-secret' };
+const certificate = {
+  credentialtype: 'CLIENTCERTIFICATE',
+  certificate: '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n',
+  privatekey: '-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n',
+};
 const pointersOf = (body: object): string[] => {
   const parsed = parseSubscriptionBody(body);
   if (parsed.ok) return [];
@@ -24,7 +29,7 @@ const credentialOf = (sinkcredential: object) => {
 };
 
 describe('a credential of our own', () => {
-  test.each([client, { ...client, scopes: 'a b', audience: 'x' }, apiKey])('is read: %j', (credential) => {
+  test.each([client, { ...client, scopes: 'a b', audience: 'x' }, apiKey, certificate])('is read: %j', (credential) => {
     expect(credentialOf(credential)).toEqual({ kind: 'set', credential });
   });
 
@@ -44,6 +49,11 @@ describe('a credential of our own', () => {
     [{ ...apiKey, header: 'a b' }, 'header'],
     [{ ...apiKey, value: 'the-secret\r\nx: y' }, 'value'],
     [{ ...apiKey, value: 'the-secret ' }, 'value'],
+    [{ ...certificate, certificate: 'the-secret' }, 'certificate'],
+    [{ ...certificate, certificate: certificate.privatekey }, 'certificate'],
+    [{ ...certificate, privatekey: 'the-secret' }, 'privatekey'],
+    [{ ...certificate, privatekey: `${certificate.privatekey}${certificate.privatekey}` }, 'privatekey'],
+    [{ ...certificate, privatekey: certificate.privatekey.replaceAll('PRIVATE', 'ENCRYPTED PRIVATE') }, 'privatekey'],
   ])('is refused where it can not work, without being repeated: %j', (sinkcredential, member) => {
     expect(new Set(pointersOf({ ...http, sinkcredential }))).toEqual(new Set([`/sinkcredential/${member}`]));
   });
@@ -59,6 +69,25 @@ describe('a credential of our own', () => {
     expect(
       pointersOf({ ...http, sinkcredential: apiKey, protocolsettings: { headers: { Authorization: 'Bearer x' } } }),
     ).toEqual([]);
+  });
+
+  test('that is a client certificate is shown by its facts, which keep it, and do not stand in the way of another', () => {
+    const facts = { certificatesha256: 'ab'.repeat(32), certificateexpiresutc: '2030-01-01T00:00:00.000Z' };
+    const shown = { credentialtype: 'CLIENTCERTIFICATE', ...facts } as const;
+    const resource = subscriptionToResource(aSubscription({ spec: aSpec({ sinkcredential: shown }) }));
+    expect(resource.sinkcredential).toEqual(shown);
+    const again = parseSubscriptionPatch(resource, { sinkcredential: shown });
+    expect(again.ok && again.value.credential).toEqual({ kind: 'keep', ...shown });
+    const another = parseSubscriptionPatch(resource, { sinkcredential: certificate });
+    expect(another.ok && another.value.credential).toEqual({ kind: 'set', credential: certificate });
+  });
+
+  test('that is a client certificate leaves all headers to others, and wants TLS', () => {
+    const headers = { Authorization: 'Bearer x' };
+    expect(pointersOf({ ...http, sinkcredential: certificate, protocolsettings: { headers } })).toEqual([]);
+    expect(pointersOf({ ...http, sink: 'http://sink.example/', sinkcredential: certificate })).toEqual([
+      '/sinkcredential',
+    ]);
   });
 
   test('is shown by its header, and what is shown keeps it', () => {

@@ -14,6 +14,7 @@ export type CredentialRequest =
   | { readonly kind: 'set'; readonly credential: SinkCredential };
 
 const MAX_LENGTH = 8192;
+const CERTIFICATE_MAX_LENGTH = 32_768;
 
 const text = (what: string) =>
   z
@@ -72,6 +73,24 @@ function whatIsWrongWithHeader(name: string): string | undefined {
   return isReservedHeader(name) ? `This header can not be set; reserved: ${RESERVED_HEADERS_SAID}.` : undefined;
 }
 
+const pem = (what: string, form: RegExp, otherwise: string) =>
+  z
+    .string(required(what))
+    .max(CERTIFICATE_MAX_LENGTH, `This must be at most ${CERTIFICATE_MAX_LENGTH} characters.`)
+    .regex(form, otherwise);
+
+/** Whether it is one, whose it is and when it is over needs more than a look: the registry sees to that. */
+const clientCertificate = pem(
+  'the certificate of the client, PEM',
+  /^(?:\s*-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----)+\s*$/,
+  'This must be PEM: -----BEGIN CERTIFICATE----- … -----END CERTIFICATE-----, that of the client first, then those between it and an authority.',
+);
+const privateKey = pem(
+  'the private key of the certificate, PEM',
+  /^\s*-----BEGIN (?<kind>(?:EC |RSA )?PRIVATE KEY)-----[A-Za-z0-9+/=\s]+-----END \k<kind>-----\s*$/,
+  'This must be one private key in PEM, not encrypted: -----BEGIN PRIVATE KEY----- … -----END PRIVATE KEY-----.',
+);
+
 const SHAPES = {
   PLAIN: strictMembers({
     credentialtype: z.enum(CREDENTIAL_TYPES),
@@ -106,6 +125,11 @@ const SHAPES = {
       'This must be printable ASCII, without blanks at its ends.',
     ),
   }),
+  CLIENTCERTIFICATE: strictMembers({
+    credentialtype: z.enum(CREDENTIAL_TYPES),
+    certificate: clientCertificate,
+    privatekey: privateKey,
+  }),
 } as const;
 
 /** `sinkcredential` of a body. No message repeats a value. */
@@ -121,7 +145,7 @@ export const sinkCredential = z.unknown().transform((value, context): Credential
   }
   const kept = keptCredential(type, value as Readonly<Record<string, unknown>>);
   if (kept !== undefined) return kept;
-  const parsed = SHAPES[type].safeParse(value);
+  const parsed = SHAPES[type].safeParse(type === 'CLIENTCERTIFICATE' ? withoutFacts(value) : value);
   if (parsed.success) return { kind: 'set', credential: { ...parsed.data, credentialtype: type } as SinkCredential };
   for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: undefined } as never);
   return z.NEVER;
@@ -130,16 +154,28 @@ export const sinkCredential = z.unknown().transform((value, context): Credential
 /** What `GET` shows of it is all that is there. */
 function keptCredential(
   credentialtype: CredentialType,
-  { header, ...members }: Readonly<Record<string, unknown>>,
+  { credentialtype: _type, ...members }: Readonly<Record<string, unknown>>,
 ): CredentialRequest | undefined {
-  if (Object.keys(members).length > 1) return undefined;
-  if (header === undefined) return { kind: 'keep', credentialtype };
-  return credentialtype === 'APIKEY' && typeof header === 'string'
-    ? { kind: 'keep', credentialtype, header }
-    : undefined;
+  const known: readonly string[] = SHOWN_MEMBERS[credentialtype] ?? [];
+  const isShown = ([name, value]: [string, unknown]) => known.includes(name) && typeof value === 'string';
+  return Object.entries(members).every(isShown) ? { kind: 'keep', credentialtype, ...members } : undefined;
 }
 
-/** What of a credential may be shown. */
+/** What is shown of a certificate follows from it: who sends it back beside another one has not to take it out. */
+function withoutFacts(value: object): object {
+  const { certificatesha256: _sha256, certificateexpiresutc: _expiry, ...given } = value as Partial<ShownCredential>;
+  return given;
+}
+
+/** Members that `GET` shows beside the type. */
+const SHOWN_MEMBERS: {
+  readonly [Type in CredentialType]?: readonly Exclude<keyof ShownCredential, 'credentialtype'>[];
+} = {
+  APIKEY: ['header'],
+  CLIENTCERTIFICATE: ['certificatesha256', 'certificateexpiresutc'],
+};
+
+/** What of a credential may be shown as it was sent. Of a certificate there is more, once it is read. */
 export function shownCredential(credential: SinkCredential): ShownCredential {
   const { credentialtype } = credential;
   return credentialtype === 'APIKEY' ? { credentialtype, header: credential.header } : { credentialtype };

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { isUriReference } from '#core/event/uri-reference';
-import { credentialHeaderName } from '#core/credential/authorization';
+import { credentialHeaderName, isHttps } from '#core/credential/authorization';
 import { PROTOCOLS, type ShownCredential, type SubscriptionSpec, type Transmission } from '#core/registry/subscription';
+import { WEBHOOK_HEADERS, type HeaderNames } from '#core/signature/header-names';
 import { filtersMember } from './filters-member.ts';
 import { withoutAliases } from './member-aliases.ts';
 import { anySettings, httpSettings, natsSettings } from './protocol-settings.ts';
@@ -9,6 +10,7 @@ import { shownCredential, sinkCredential, type CredentialRequest } from './sink-
 import { signatureHeaderClashes } from './signature-settings.ts';
 import { sinks } from './sink-url.ts';
 import { configFor } from './subscription-config.ts';
+import { tenantHeaderClashes, withHeaderNames } from './tenant-headers.ts';
 import { parseBody, required, strictMembers, type Parsed, type Violation } from './violations.ts';
 
 /** What a subscription body asks for: the specification with every default applied, and apart from it the secrets. */
@@ -103,12 +105,17 @@ function requestOf(body: Members, transmission: Transmission): SubscriptionReque
 /**
  * Reads the body of `POST /v1/subscriptions` and `PUT /v1/subscriptions/{id}` (SA-2 … SA-11). Lists everything that is
  * wrong, with pointers into what was sent. What `GET` answers is a valid body.
+ *
+ * @param names of the headers that the tenant's notifications have
  */
-export function parseSubscriptionBody(sent: unknown): Parsed<SubscriptionRequest> {
+export function parseSubscriptionBody(
+  sent: unknown,
+  names: HeaderNames = WEBHOOK_HEADERS,
+): Parsed<SubscriptionRequest> {
   const { value, violations, pointerAsSent } = withoutAliases(sent);
-  const parsed = parseBody(schemaFor(value), value);
+  const parsed = parseBody(schemaFor(value), withHeaderNames(value, names));
   if (parsed.ok && violations.length === 0) {
-    const clashes = [...credentialClashes(parsed.value), ...signatureHeaderClashes(parsed.value.spec)];
+    const clashes = headerClashes(parsed.value, names);
     return clashes.length === 0 ? parsed : { ok: false, violations: clashes.map(asSent) };
   }
   return { ok: false, violations: [...violations, ...(parsed.ok ? [] : parsed.violations.map(asSent))] };
@@ -124,9 +131,19 @@ function schemaFor(value: unknown): z.ZodType<SubscriptionRequest> {
   return name.protocol === 'HTTP' ? http : unknown;
 }
 
-function credentialClashes({ spec, credential }: SubscriptionRequest): readonly Violation[] {
-  if (credential === undefined || credential.kind === 'remove') return [];
-  return credentialHeaderClashes(spec, credential.kind === 'set' ? shownCredential(credential.credential) : credential);
+/** A header of a notification has one origin. */
+function headerClashes({ spec, credential }: SubscriptionRequest, names: HeaderNames): readonly Violation[] {
+  const shown = shownIn(credential);
+  return [
+    ...(shown === undefined ? [] : credentialHeaderClashes(spec, shown)),
+    ...signatureHeaderClashes(spec),
+    ...tenantHeaderClashes(spec, shown, names),
+  ];
+}
+
+function shownIn(credential: CredentialRequest | undefined): ShownCredential | undefined {
+  if (credential === undefined || credential.kind === 'remove') return undefined;
+  return credential.kind === 'set' ? shownCredential(credential.credential) : credential;
 }
 
 /** A credential becomes a header of every notification, so there can not be another one of that name (SA-9). */
@@ -134,6 +151,10 @@ export function credentialHeaderClashes(spec: SubscriptionSpec, credential: Show
   const taken = credentialHeaderName(credential);
   if (spec.protocol !== 'HTTP') {
     const detail = `No credential can be sent by the protocol ${spec.protocol}; leave it out.`;
+    return [{ rule: 'SA-10', pointer: '/sinkcredential', detail }];
+  }
+  if (credential.credentialtype === 'CLIENTCERTIFICATE' && !isHttps(spec.sink)) {
+    const detail = 'A client certificate is a matter of TLS; the sink has to be an https:// URL.';
     return [{ rule: 'SA-10', pointer: '/sinkcredential', detail }];
   }
   const { signature } = spec.config;

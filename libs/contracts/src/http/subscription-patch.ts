@@ -1,3 +1,4 @@
+import { WEBHOOK_HEADERS, type HeaderNames } from '#core/signature/header-names';
 import { withoutAliases } from './member-aliases.ts';
 import { mergePatch } from './merge-patch.ts';
 import { parseSubscriptionBody, type SubscriptionRequest } from './subscription-body.ts';
@@ -9,8 +10,14 @@ type Members = Readonly<Record<string, unknown>>;
 /**
  * What a merge patch (RFC 7396) of a subscription, as it is shown, asks for. What it removes takes its default again;
  * secrets that it does not name stay; `"sinkcredential": null` removes the credential (SA-10).
+ *
+ * @param names of the headers that the tenant's notifications have
  */
-export function parseSubscriptionPatch(current: SubscriptionResource, patch: unknown): Parsed<SubscriptionRequest> {
+export function parseSubscriptionPatch(
+  current: SubscriptionResource,
+  patch: unknown,
+  names: HeaderNames = WEBHOOK_HEADERS,
+): Parsed<SubscriptionRequest> {
   if (!isMembers(patch)) {
     return {
       ok: false,
@@ -21,7 +28,7 @@ export function parseSubscriptionPatch(current: SubscriptionResource, patch: unk
   const { sinkcredential, ...members } = value as Members;
   const merged = mergePatch(signatureBaseFor(baseFor(current, members), members), members) as Members;
   const credential = sinkcredential === undefined ? {} : { sinkcredential: patchCredential(current, sinkcredential) };
-  const parsed = parseSubscriptionBody({ ...merged, ...credential });
+  const parsed = parseSubscriptionBody({ ...merged, ...credential }, names);
   if (parsed.ok && violations.length === 0) return parsed;
   const own = parsed.ok
     ? []

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { aSpec, type SpecTraits } from '#testkit/a-subscription';
-import type { SubscriptionSpec } from '../registry/subscription.ts';
-import { authorizationOf, credentialHeaderName, usesJwt } from './authorization.ts';
+import type { ShownCredential, SubscriptionSpec } from '../registry/subscription.ts';
+import { authorizationHeaderName, authorizationOf, usesJwt } from './authorization.ts';
 
 const jwt = (traits: SpecTraits = {}) => aSpec({ ...traits, config: { authorization: 'jwt', ...traits.config } });
 const headers = (name: string) => ({ method: 'POST', headers: { [name]: 'Bearer own' } }) as const;
@@ -17,6 +17,11 @@ test.each<[string, SubscriptionSpec, string]>([
     jwt({ sinkcredential: { credentialtype: 'APIKEY', header: 'X-Key' } }),
     'credential',
   ],
+  [
+    'a token of ours beside a client certificate, which is no header (WH-7)',
+    jwt({ sinkcredential: { credentialtype: 'CLIENTCERTIFICATE' } }),
+    'jwt',
+  ],
   ['nothing over NATS', { ...jwt(), protocol: 'NATS', protocolsettings: { subject: 'a' } }, 'none'],
 ])('%s', (_what, spec, authorization) => {
   expect(authorizationOf(spec)).toBe(authorization);
@@ -31,6 +36,11 @@ test('a dead letter sink has a token of its own, also where the sink has a crede
 });
 
 test('a credential comes in Authorization, or in the header that it names', () => {
-  expect(credentialHeaderName({})).toBe('authorization');
-  expect(credentialHeaderName({ header: 'X-API-Key' })).toBe('x-api-key');
+  const nameWith = (sinkcredential?: ShownCredential) =>
+    authorizationHeaderName(aSpec(sinkcredential === undefined ? {} : { sinkcredential }));
+  expect(nameWith({ credentialtype: 'PLAIN' })).toBe('authorization');
+  expect(nameWith({ credentialtype: 'APIKEY', header: 'X-API-Key' })).toBe('x-api-key');
+  // Those are authorized by a token of ours, if at all.
+  expect(nameWith({ credentialtype: 'CLIENTCERTIFICATE' })).toBe('authorization');
+  expect(nameWith()).toBe('authorization');
 });

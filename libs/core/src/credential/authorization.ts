@@ -1,4 +1,4 @@
-import type { SubscriptionSpec } from '../registry/subscription.ts';
+import type { ShownCredential, SubscriptionSpec } from '../registry/subscription.ts';
 import { AUTHORIZATION } from './credential-header.ts';
 
 /** What a notification is authorized by: nothing of ours, a token that we issue, or what the subscriber gave us. */
@@ -8,7 +8,7 @@ export type Authorization = 'none' | 'jwt' | 'credential';
  * | case                                                                | what is sent                    |
  * | ------------------------------------------------------------------- | ------------------------------- |
  * | NATS                                                                | nothing                         |
- * | a sink credential                                                   | the credential (SA-10)          |
+ * | a sink credential, but for a client certificate                     | the credential (SA-10)          |
  * | `config.authorization: "none"`                                      | nothing                         |
  * | an `Authorization` of its own, or `access_token` in the sink (WH-7) | that, and nothing of ours       |
  * | `http://`                                                           | nothing: a token would leak     |
@@ -16,7 +16,7 @@ export type Authorization = 'none' | 'jwt' | 'credential';
  */
 export function authorizationOf(spec: SubscriptionSpec): Authorization {
   if (spec.protocol !== 'HTTP') return 'none';
-  if (spec.sinkcredential !== undefined) return 'credential';
+  if (spec.sinkcredential !== undefined && credentialHeaderName(spec.sinkcredential) !== undefined) return 'credential';
   const isOurs = spec.config.authorization === 'jwt' && !hasOwnToken(spec);
   return isOurs && isHttps(spec.sink) ? 'jwt' : 'none';
 }
@@ -32,9 +32,19 @@ export function isTokenSink(sink: string): boolean {
   return isHttps(sink) && !carriesToken(sink);
 }
 
-/** The header that a credential of this kind comes in, lower-case. */
-export function credentialHeaderName({ header = AUTHORIZATION }: { readonly header?: string }): string {
-  return header.toLowerCase();
+/** The header that a credential of this kind comes in, lower-case. Undefined: it is not sent in any. */
+export function credentialHeaderName({ credentialtype, header = AUTHORIZATION }: ShownCredential): string | undefined {
+  return credentialtype === 'CLIENTCERTIFICATE' ? undefined : header.toLowerCase();
+}
+
+/** The header that notifications are authorized in, lower-case. */
+export function authorizationHeaderName({ sinkcredential }: Pick<SubscriptionSpec, 'sinkcredential'>): string {
+  return (sinkcredential && credentialHeaderName(sinkcredential)) ?? AUTHORIZATION;
+}
+
+/** True when the client proves itself by TLS. */
+export function usesClientCertificate({ sinkcredential }: SubscriptionSpec): boolean {
+  return sinkcredential?.credentialtype === 'CLIENTCERTIFICATE';
 }
 
 function hasOwnToken(spec: Extract<SubscriptionSpec, { protocol: 'HTTP' }>): boolean {
@@ -42,7 +52,7 @@ function hasOwnToken(spec: Extract<SubscriptionSpec, { protocol: 'HTTP' }>): boo
   return names.some((name) => name.toLowerCase() === AUTHORIZATION) || carriesToken(spec.sink);
 }
 
-function isHttps(sink: string): boolean {
+export function isHttps(sink: string): boolean {
   return /^https:/i.test(sink);
 }
 

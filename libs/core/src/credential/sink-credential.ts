@@ -10,13 +10,15 @@ import type { CredentialType } from '../registry/subscription.ts';
  * | REFRESHTOKEN      | `Authorization: Bearer …`           | yes                  | yes                |
  * | CLIENTCREDENTIALS | `Authorization: Bearer …`           | no                   | yes                |
  * | APIKEY            | one of its own                      | no                   | no                 |
+ * | CLIENTCERTIFICATE | none: it is TLS that proves it      | no                   | by our JWT beside  |
  */
 export type SinkCredential =
   | PlainCredential
   | ({ readonly credentialtype: 'ACCESSTOKEN' } & AccessToken)
   | RefreshTokenCredential
   | ClientCredentials
-  | ApiKeyCredential;
+  | ApiKeyCredential
+  | ClientCertificateCredential;
 
 export interface PlainCredential {
   readonly credentialtype: 'PLAIN';
@@ -57,6 +59,15 @@ export interface ApiKeyCredential {
   readonly credentialtype: 'APIKEY';
   readonly header: string;
   readonly value: string;
+}
+
+/** Proves who the client is in the handshake of TLS, before there is a request (RFC 8446 section 4.4.2). */
+export interface ClientCertificateCredential {
+  readonly credentialtype: 'CLIENTCERTIFICATE';
+  /** PEM, that of the client first, then those between it and an authority. */
+  readonly certificate: string;
+  /** PEM, not encrypted. */
+  readonly privatekey: string;
 }
 
 /** Those whose access token somebody gives anew. */

@@ -29,8 +29,15 @@ export type Transmission =
       };
     };
 
-/** The last two are ours (SA-10: an application may add some). */
-export const CREDENTIAL_TYPES = ['PLAIN', 'ACCESSTOKEN', 'REFRESHTOKEN', 'CLIENTCREDENTIALS', 'APIKEY'] as const;
+/** The last three are ours (SA-10: an application may add some). */
+export const CREDENTIAL_TYPES = [
+  'PLAIN',
+  'ACCESSTOKEN',
+  'REFRESHTOKEN',
+  'CLIENTCREDENTIALS',
+  'APIKEY',
+  'CLIENTCERTIFICATE',
+] as const;
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number];
 
 /** What is known of a credential without opening it. */
@@ -38,6 +45,10 @@ export interface ShownCredential {
   readonly credentialtype: CredentialType;
   /** Of an APIKEY: the header that it is sent in. */
   readonly header?: string;
+  /** Of a CLIENTCERTIFICATE: its fingerprint, 64 hexadecimal digits. */
+  readonly certificatesha256?: string;
+  /** Of a CLIENTCERTIFICATE: when the first of its chain expires, RFC 3339. */
+  readonly certificateexpiresutc?: string;
 }
 
 /** How a sink is asked whether it wants the notifications (http-webhook 4, WH-10). */

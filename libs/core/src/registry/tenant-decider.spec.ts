@@ -40,14 +40,32 @@ describe('a tenant', () => {
     given([created, changed]).when({ kind: 'PutTenant', id, name: 'B' }).thenNothing();
     given([created]).when({ kind: 'PutTenant', id, name: 'Acme', policy: DEFAULT_TENANT_POLICY }).thenNothing();
     expect(policyOf(fold([created]))).toEqual(DEFAULT_TENANT_POLICY);
-    expect(policyOf(fold([created, changed]))).toEqual(policy);
+    expect(policyOf(fold([created, changed]))).toEqual({ ...policy, headerPrefix: 'webhook' });
+  });
+
+  test('changes when its white label does, and only then', () => {
+    const labelled: TenantPolicy = { ...policy, headerPrefix: 'acme', userAgent: 'Acme/1' };
+    const relabelled = { ...changed, policy: labelled };
+    given([created, changed]).when({ kind: 'PutTenant', id, name: 'B', policy: labelled }).then([relabelled]);
+    given([created, relabelled]).when({ kind: 'PutTenant', id, name: 'B', policy: labelled }).thenNothing();
+    given([created, relabelled]).when({ kind: 'PutTenant', id, name: 'B', policy }).then([changed]);
+    for (const one of [{ headerPrefix: 'bcme' }, { userAgent: 'Bcme/1' }]) {
+      const other = { ...labelled, ...one };
+      given([created, relabelled])
+        .when({ kind: 'PutTenant', id, name: 'B', policy: other })
+        .then([{ ...changed, policy: other }]);
+    }
+    // Those that were put before there were prefixes have the usual one.
+    given([created, changed])
+      .when({ kind: 'PutTenant', id, name: 'B', policy: { ...policy, headerPrefix: 'webhook' } })
+      .thenNothing();
   });
 
   test('may be created with a policy', () => {
     given([])
       .when({ kind: 'PutTenant', id, name: 'Acme', policy })
       .then([{ ...created, policy }]);
-    expect(policyOf(fold([{ ...created, policy }]))).toEqual(policy);
+    expect(policyOf(fold([{ ...created, policy }]))).toMatchObject(policy);
   });
 
   test('says how much a sink gets that knows no handshake (WH-10)', () => {

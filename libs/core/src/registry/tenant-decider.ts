@@ -10,7 +10,7 @@ export const tenantDecider: Decider<Tenant, TenantCommand, TenantEvent> = {
       const given = policy === undefined ? {} : { policy };
       return { ok: true, events: [{ kind: 'TenantCreated', id, name, ...given, atMs, by }] };
     }
-    if (policy !== undefined && !isSamePolicy(policy, policyOf(state))) {
+    if (policy !== undefined && !isSamePolicy(policyOf({ policy }), policyOf(state))) {
       return { ok: true, events: [{ kind: 'TenantChanged', name, policy, atMs, by }] };
     }
     if (state.name === name) return { ok: true, events: [] };
@@ -35,6 +35,8 @@ function isSamePolicy(a: TenantPolicy, b: TenantPolicy): boolean {
   return (
     a.unsupportedSinks === b.unsupportedSinks &&
     a.publishRatePerMinute === b.publishRatePerMinute &&
+    a.headerPrefix === b.headerPrefix &&
+    a.userAgent === b.userAgent &&
     a.publishOrigins.join(' ') === b.publishOrigins.join(' ')
   );
 }

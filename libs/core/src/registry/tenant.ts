@@ -1,5 +1,6 @@
 import type { AllowedRate } from '../handshake/allowed-rate.ts';
 import type { TenantId } from '../ids.ts';
+import { DEFAULT_HEADER_PREFIX } from '../signature/header-names.ts';
 
 /** What the operator decides for a tenant. */
 export interface TenantPolicy {
@@ -12,9 +13,17 @@ export interface TenantPolicy {
   readonly publishOrigins: readonly string[];
   /** Requests per minute that such a sender is told it may send. Absent: no limit. */
   readonly publishRatePerMinute?: number;
+  /** How the names of the headers begin that carry id, time and signature of a notification; see `HeaderNames`. */
+  readonly headerPrefix?: string;
+  /** Of notifications, and of the requests that ask a sink for its consent. Absent: that of the installation. */
+  readonly userAgent?: string;
 }
 
-export const DEFAULT_TENANT_POLICY: TenantPolicy = { unsupportedSinks: 'full', publishOrigins: ['*'] };
+export const DEFAULT_TENANT_POLICY: TenantPolicy = {
+  unsupportedSinks: 'full',
+  publishOrigins: ['*'],
+  headerPrefix: DEFAULT_HEADER_PREFIX,
+};
 
 /** "Only at a very low request rate" (http-webhook 4): one notification in six seconds. */
 export const LOW_RATE_PER_MINUTE = 10;

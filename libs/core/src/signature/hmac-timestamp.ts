@@ -1,16 +1,7 @@
+import { WEBHOOK_HEADERS, type HmacHeaderNames } from './header-names.ts';
 import type { Signable } from './standard-webhooks.ts';
 import { UnsignableMessage } from './unsignable-message.ts';
 import type { Unsigned } from './unsigned.ts';
-
-/** The headers of this profile unless the subscription names others. */
-export const DEFAULT_HEADER_NAMES: HmacHeaderNames = { signature: 'x-webhook-signature', id: 'x-webhook-id' };
-
-export interface HmacHeaderNames {
-  /** Carries `t=<Unix seconds>,v1=<hex>`, and a second `v1` while the secret is rotated. */
-  readonly signature: string;
-  /** Carries the delivery id. It is not signed. */
-  readonly id: string;
-}
 
 /**
  * `t=…,v1=…` as it is known from payment services: HMAC-SHA256 of `<t>.<body>` in hexadecimal. The key is the whole text
@@ -20,7 +11,7 @@ export interface HmacHeaderNames {
  */
 export function prepareHmacTimestamp(
   { messageId, timestampSeconds, body }: Signable,
-  names: HmacHeaderNames = DEFAULT_HEADER_NAMES,
+  names: HmacHeaderNames = WEBHOOK_HEADERS.hmacTimestamp,
 ): Unsigned {
   if (!Number.isSafeInteger(timestampSeconds) || timestampSeconds < 0) {
     throw new UnsignableMessage('its timestamp is not a whole number of seconds');

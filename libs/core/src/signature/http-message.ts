@@ -35,6 +35,12 @@ export function fieldValue(headers: readonly HeaderPair[], name: string): string
   return lines.length === 0 ? undefined : lines.join(', ');
 }
 
+/** The headers that have none of the others' names. */
+export function withoutNamesOf(others: readonly HeaderPair[], headers: readonly HeaderPair[]): readonly HeaderPair[] {
+  const taken = new Set(others.map(([name]) => name.toLowerCase()));
+  return headers.filter(([name]) => !taken.has(name.toLowerCase()));
+}
+
 /** Path and query of a URL as a request line has them: `/a?b=c`, `/` for an empty path. */
 export function originForm(url: string): string {
   const { path, query } = splitUrl(url);

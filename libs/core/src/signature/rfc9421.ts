@@ -1,3 +1,4 @@
+import { WEBHOOK_HEADERS } from './header-names.ts';
 import { fieldValue, type HeaderPair, type HttpMessageHead, type HttpRequestHead } from './http-message.ts';
 import { componentValue } from './rfc9421-components.ts';
 import {
@@ -27,9 +28,18 @@ export const DEFAULT_COMPONENTS = [
   '@target-uri',
   'content-digest',
   'content-type',
-  'webhook-id',
+  WEBHOOK_HEADERS.id,
   ALL_CE_FIELDS,
 ] as const;
+
+/**
+ * Components as a message has them: `webhook-id` stands for the header with the id, whatever the tenant's prefix is. Were it
+ * left as it is, another prefix would take the id out of the signature without anybody noticing.
+ */
+export function namedComponents(components: readonly string[], idHeader: string): readonly string[] {
+  if (idHeader === WEBHOOK_HEADERS.id) return components;
+  return components.map((name) => (name === WEBHOOK_HEADERS.id ? idHeader : name));
+}
 
 /** Derived components that a subscription may name; others are no use in a POST to a sink. */
 export const DERIVED_COMPONENTS = [

@@ -1,4 +1,4 @@
-import type { HmacHeaderNames } from './hmac-timestamp.ts';
+import type { HmacHeaderNames } from './header-names.ts';
 import type { KeyAlgorithm } from './rfc9421.ts';
 
 /** How the notifications of a subscription are signed, with every default applied. Secrets are kept apart. */

@@ -1,5 +1,6 @@
 import { decodeBase64, encodeBase64 } from '../event/base64.ts';
 import { decodeUtf8 } from '../event/utf8.ts';
+import { WEBHOOK_HEADERS, type HeaderNames } from './header-names.ts';
 import { signatureHeaders, signedPrefix, type Signable } from './standard-webhooks.ts';
 import type { Unsigned } from './unsigned.ts';
 
@@ -11,11 +12,11 @@ const KEY_BYTES = 32;
  * Standard Webhooks with ed25519 (SW-3): the same content as `v1`, not hashed before, and the same headers with `v1a`
  * entries. Who verifies needs no secret.
  */
-export function prepareStandardWebhooksV1a(message: Signable): Unsigned {
+export function prepareStandardWebhooksV1a(message: Signable, names: HeaderNames = WEBHOOK_HEADERS): Unsigned {
   return {
     pieces: [signedPrefix(message), message.body],
     encoding: 'base64',
-    headersWith: (signatures) => signatureHeaders(message, signatures, 'v1a'),
+    headersWith: (signatures) => signatureHeaders(message, signatures, 'v1a', names),
   };
 }
 

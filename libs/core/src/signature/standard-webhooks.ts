@@ -1,10 +1,6 @@
+import { WEBHOOK_HEADERS, type HeaderNames } from './header-names.ts';
 import { UnsignableMessage } from './unsignable-message.ts';
 import type { Unsigned } from './unsigned.ts';
-
-/** The three headers of Standard Webhooks (SW-1), in the order in which they are sent. */
-export const WEBHOOK_ID = 'webhook-id';
-export const WEBHOOK_TIMESTAMP = 'webhook-timestamp';
-export const WEBHOOK_SIGNATURE = 'webhook-signature';
 
 /** `v1`: HMAC-SHA256. `v1a`: ed25519. */
 export type SignatureVersion = 'v1' | 'v1a';
@@ -36,25 +32,26 @@ export function signedPrefix({ messageId, timestampSeconds }: Omit<Signable, 'bo
   return `${messageId}.${timestampSeconds}.`;
 }
 
-/** The headers of a signed notification; several signatures while a secret is being rotated (SW-4). */
+/** The three headers of a signed notification (SW-1); several signatures while a secret is being rotated (SW-4). */
 export function signatureHeaders(
   { messageId, timestampSeconds }: Omit<Signable, 'body'>,
   signaturesBase64: readonly string[],
   version: SignatureVersion = 'v1',
+  names: HeaderNames = WEBHOOK_HEADERS,
 ): [string, string][] {
   return [
-    [WEBHOOK_ID, messageId],
-    [WEBHOOK_TIMESTAMP, String(timestampSeconds)],
-    [WEBHOOK_SIGNATURE, signaturesBase64.map((signature) => `${version},${signature}`).join(' ')],
+    [names.id, messageId],
+    [names.timestamp, String(timestampSeconds)],
+    [names.signature, signaturesBase64.map((signature) => `${version},${signature}`).join(' ')],
   ];
 }
 
 /** HMAC-SHA256 with the secret of the subscription (SW-3). */
-export function prepareStandardWebhooks(message: Signable): Unsigned {
+export function prepareStandardWebhooks(message: Signable, names: HeaderNames = WEBHOOK_HEADERS): Unsigned {
   return {
     pieces: [signedPrefix(message), message.body],
     encoding: 'base64',
-    headersWith: (hmacs) => signatureHeaders(message, hmacs),
+    headersWith: (hmacs) => signatureHeaders(message, hmacs, 'v1', names),
   };
 }
 

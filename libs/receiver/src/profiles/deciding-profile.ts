@@ -1,7 +1,7 @@
 import { fieldValue } from '#core/signature/http-message';
-import type { HmacHeaderNames } from '#core/signature/hmac-timestamp';
+import type { HeaderNames } from '#core/signature/header-names';
 import type { SignatureProfile } from '#core/signature/signature-settings';
-import { parseSignatureList, WEBHOOK_SIGNATURE } from '#core/signature/standard-webhooks';
+import { parseSignatureList } from '#core/signature/standard-webhooks';
 import { failure, type VerificationFailure } from '../failure.ts';
 import type { SignedRequest } from '../received-notification.ts';
 import { looksLikeDraft05 } from './http-signatures-draft05.ts';
@@ -41,9 +41,9 @@ export type DecidingProfile = { readonly ok: true; readonly profile: SigningProf
 export function decidingProfile(
   request: SignedRequest,
   accepted: readonly SigningProfile[],
-  hmacHeaderNames: HmacHeaderNames,
+  names: HeaderNames,
 ): DecidingProfile {
-  const present = presentProfiles(request, hmacHeaderNames);
+  const present = presentProfiles(request, names);
   const profile = accepted.find((one) => present.includes(one));
   if (profile !== undefined) return { ok: true, profile };
   const wanted = accepted.join(', ');
@@ -51,16 +51,27 @@ export function decidingProfile(
     const detail = `It is signed as ${present.join(', ')}; there are keys here for: ${wanted}. Check config.signature.profile of the subscription.`;
     return failure('profile_not_accepted', detail);
   }
-  const headers = [...new Set(accepted.map((one) => headerOf(one, hmacHeaderNames)))].join(' or ');
-  const value = fieldValue(request.headers, WEBHOOK_SIGNATURE);
-  return value === undefined
-    ? failure('missing_header', `${headers}: not in the request. Does a proxy drop it, or is it signed at all?`)
-    : failure('malformed_header', `${WEBHOOK_SIGNATURE}: has no signature of version v1 or v1a.`);
+  const headers = [...new Set(accepted.map((one) => headerOf(one, names)))].join(' or ');
+  return fieldValue(request.headers, names.signature) === undefined
+    ? failure('missing_header', `${headers}: not in the request. ${otherPrefixHint(request) ?? NOT_SIGNED}`)
+    : failure('malformed_header', `${names.signature}: has no signature of version v1 or v1a.`);
 }
 
-function presentProfiles(request: SignedRequest, { signature }: HmacHeaderNames): SigningProfile[] {
+const NOT_SIGNED = 'Does a proxy drop it, or is it signed at all?';
+
+/** The operator of the sender may have given the tenant headers of its own. */
+function otherPrefixHint({ headers }: SignedRequest): string | undefined {
+  for (const [name, value] of headers) {
+    const prefix = /^(.+)-signature$/.exec(name)?.[1];
+    const isList = parseSignatureList(value).length > 0 || parseSignatureList(value, 'v1a').length > 0;
+    if (prefix !== undefined && isList) return `There is ${name}: set headerPrefix to '${prefix}'.`;
+  }
+  return undefined;
+}
+
+function presentProfiles(request: SignedRequest, names: HeaderNames): SigningProfile[] {
   const { headers } = request;
-  const list = fieldValue(headers, WEBHOOK_SIGNATURE) ?? '';
+  const list = fieldValue(headers, names.signature) ?? '';
   const isSigned = fieldValue(headers, 'signature-input') !== undefined;
   const isDraft05 = isSigned && looksLikeDraft05(request);
   const present: Readonly<Record<SigningProfile, boolean>> = {
@@ -68,12 +79,12 @@ function presentProfiles(request: SignedRequest, { signature }: HmacHeaderNames)
     'http-signatures-draft-05': isDraft05,
     'standard-webhooks-v1a': parseSignatureList(list, 'v1a').length > 0,
     'standard-webhooks': parseSignatureList(list).length > 0,
-    'hmac-timestamp': fieldValue(headers, signature) !== undefined,
+    'hmac-timestamp': fieldValue(headers, names.hmacTimestamp.signature) !== undefined,
   };
   return SIGNING_PROFILES.filter((profile) => present[profile]);
 }
 
-function headerOf(profile: SigningProfile, names: HmacHeaderNames): string {
-  if (profile === 'hmac-timestamp') return names.signature.toLowerCase();
-  return profile === 'rfc9421' || profile === 'http-signatures-draft-05' ? 'signature-input' : WEBHOOK_SIGNATURE;
+function headerOf(profile: SigningProfile, names: HeaderNames): string {
+  if (profile === 'hmac-timestamp') return names.hmacTimestamp.signature.toLowerCase();
+  return profile === 'rfc9421' || profile === 'http-signatures-draft-05' ? 'signature-input' : names.signature;
 }

@@ -9,12 +9,13 @@ import type { Policy, SignatureCheck } from './policy.ts';
 
 /** `t=…,v1=…`: HMAC-SHA256 with the whole text of the secret. It does not cover the header with the delivery id. */
 export function verifyHmacTimestamp({ headers, body }: SignedRequest, policy: Policy): SignatureCheck {
-  const { hmacHeaderNames, secrets } = policy;
-  const value = onlyValue(headers, hmacHeaderNames.signature);
+  const { secrets } = policy;
+  const name = policy.headerNames.hmacTimestamp.signature;
+  const value = onlyValue(headers, name);
   if (typeof value !== 'string') return value;
   const parsed = parseHmacTimestamp(value);
   if (parsed === undefined) {
-    return failure('malformed_header', `${hmacHeaderNames.signature}: must be t=<Unix seconds>,v1=<64 hex digits>.`);
+    return failure('malformed_header', `${name}: must be t=<Unix seconds>,v1=<64 hex digits>.`);
   }
   const { timestampSeconds } = parsed;
   const skew = checkSkew(timestampSeconds, policy);

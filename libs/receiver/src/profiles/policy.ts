@@ -1,4 +1,4 @@
-import type { HmacHeaderNames } from '#core/signature/hmac-timestamp';
+import type { HeaderNames } from '#core/signature/header-names';
 import type { SignatureProfile } from '#core/signature/signature-settings';
 import type { VerificationFailure } from '../failure.ts';
 import type { VerificationKey } from '../public-key.ts';
@@ -8,7 +8,8 @@ import type { AcceptedSkew } from '../skew.ts';
 export interface Policy extends AcceptedSkew {
   readonly secrets: readonly string[];
   readonly keys: readonly VerificationKey[];
-  readonly hmacHeaderNames: HmacHeaderNames;
+  /** `hmacTimestamp`: what the options name, else what the prefix makes. */
+  readonly headerNames: HeaderNames;
   /** Of `rfc9421`; `false`: whatever it is. */
   readonly tag: string | false;
   readonly requiredComponents: readonly string[];

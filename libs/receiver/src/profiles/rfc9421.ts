@@ -1,7 +1,6 @@
 import { parseContentDigest } from '#core/signature/content-digest';
 import { fieldValue, type HttpRequestHead } from '#core/signature/http-message';
 import { ALL_CE_FIELDS, parseSignatures, signatureBase, type ReceivedSignature } from '#core/signature/rfc9421';
-import { WEBHOOK_ID } from '#core/signature/standard-webhooks';
 import { UnsignableMessage } from '#core/signature/unsignable-message';
 import { failure, type VerificationFailure } from '../failure.ts';
 import { isSignedBy } from '../public-key.ts';
@@ -53,15 +52,16 @@ function checkOne(request: SignedRequest, signature: ReceivedSignature, policy: 
   if (!found.keys.some((key) => isSignedBy(key, [base], signature.signature))) {
     return failure('signature_mismatch', mismatch(request));
   }
-  return digestFailure(request) ?? verified(request, signature, fields);
+  return digestFailure(request) ?? verified(request, signature, fields, policy);
 }
 
 function verified(
   { headers }: SignedRequest,
   { params }: ReceivedSignature,
   fields: readonly string[],
+  { headerNames: { id } }: Policy,
 ): SignatureCheck {
-  const messageId = fields.includes(WEBHOOK_ID) ? onlyValue(headers, WEBHOOK_ID) : undefined;
+  const messageId = fields.includes(id) ? onlyValue(headers, id) : undefined;
   if (typeof messageId === 'object') return messageId;
   const { created, keyid } = params;
   return {

@@ -5,9 +5,6 @@ import {
   parseSignatureList,
   parseTimestamp,
   signedPrefix,
-  WEBHOOK_ID,
-  WEBHOOK_SIGNATURE,
-  WEBHOOK_TIMESTAMP,
   type SignatureVersion,
 } from '#core/signature/standard-webhooks';
 import { UnsignableMessage } from '#core/signature/unsignable-message';
@@ -20,11 +17,9 @@ import { ReceiverMisconfigured } from '../receiver-misconfigured.ts';
 import { checkSkew } from '../skew.ts';
 import type { Policy, SignatureCheck } from './policy.ts';
 
-const SIGNED_FIELDS = [WEBHOOK_ID, WEBHOOK_TIMESTAMP];
-
 /** `v1`: HMAC-SHA256 with a secret (SW-1 … SW-5, SW-10). */
 export function verifyStandardWebhooks(request: SignedRequest, policy: Policy): SignatureCheck {
-  const given = readFields(request, 'v1');
+  const given = readFields(request, policy, 'v1');
   if (!given.ok) return given;
   const texts = given.signatures.map((signature) => Buffer.from(signature));
   const fits = (body: Uint8Array): boolean =>
@@ -37,7 +32,7 @@ export function verifyStandardWebhooks(request: SignedRequest, policy: Policy): 
 
 /** `v1a`: ed25519 (SW-3). */
 export function verifyStandardWebhooksV1a(request: SignedRequest, policy: Policy): SignatureCheck {
-  const given = readFields(request, 'v1a');
+  const given = readFields(request, policy, 'v1a');
   if (!given.ok) return given;
   const signatures = given.signatures.flatMap((text) => decodeBase64(text) ?? []);
   const keys = policy.keys.filter(({ algorithm }) => algorithm === 'ed25519');
@@ -66,23 +61,27 @@ interface SignatureFields {
 /** More than a rotation ever needs; what is behind them is not looked at. */
 const SIGNATURES_MAX = 8;
 
-function readFields({ headers }: SignedRequest, version: SignatureVersion): SignatureFields | VerificationFailure {
-  const messageId = onlyValue(headers, WEBHOOK_ID);
-  const timestamp = onlyValue(headers, WEBHOOK_TIMESTAMP);
-  const list = onlyValue(headers, WEBHOOK_SIGNATURE);
+function readFields(
+  { headers }: SignedRequest,
+  { headerNames: names }: Policy,
+  version: SignatureVersion,
+): SignatureFields | VerificationFailure {
+  const messageId = onlyValue(headers, names.id);
+  const timestamp = onlyValue(headers, names.timestamp);
+  const list = onlyValue(headers, names.signature);
   if (typeof messageId !== 'string') return messageId;
   if (typeof timestamp !== 'string') return timestamp;
   if (typeof list !== 'string') return list;
   const timestampSeconds = parseTimestamp(timestamp);
   if (timestampSeconds === undefined) {
-    return failure('malformed_header', `${WEBHOOK_TIMESTAMP}: must be Unix seconds, an integer.`);
+    return failure('malformed_header', `${names.timestamp}: must be Unix seconds, an integer.`);
   }
   const signatures = parseSignatureList(list, version).slice(0, SIGNATURES_MAX);
   try {
     const prefix = signedPrefix({ messageId, timestampSeconds });
     return { ok: true, messageId, timestampSeconds, prefix, signatures };
   } catch (error) {
-    if (error instanceof UnsignableMessage) return failure('malformed_header', `${WEBHOOK_ID}: ${error.message}`);
+    if (error instanceof UnsignableMessage) return failure('malformed_header', `${names.id}: ${error.message}`);
     throw error;
   }
 }
@@ -99,7 +98,8 @@ function conclude(
 ): SignatureCheck {
   const skew = checkSkew(timestampSeconds, policy);
   if (skew !== undefined) return skew;
-  if (fits(body)) return { ok: true, profile, messageId, timestampSeconds, signedFields: SIGNED_FIELDS };
+  const { id, timestamp } = policy.headerNames;
+  if (fits(body)) return { ok: true, profile, messageId, timestampSeconds, signedFields: [id, timestamp] };
   return explainBody(body, fits) ?? failure('signature_mismatch', MISMATCH[profile]);
 }
 
