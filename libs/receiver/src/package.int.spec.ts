@@ -14,6 +14,7 @@ import { freePort } from '#embedded/free-port';
 import { openDatabase } from '#store/database';
 import { eventually } from '#testkit/eventually';
 import { readWireRequest } from '#testkit/foreign-verifiers';
+import { nodeRelease } from '#testkit/node-release';
 import { silentStoreLogger, startPostgres } from '#testkit/postgres';
 import { startRedis } from '#testkit/redis';
 import type { PublicKeyInput } from './public-key.ts';
@@ -25,6 +26,15 @@ const run = promisify(execFile);
 const secret = 'whsec_YSBzZWNyZXQgb2YgMzIgYnl0ZXMsIG5vdCBhIHJlYWw=';
 const v1: SignSettings = { profile: 'standard-webhooks', secrets: [secret] };
 const readme = readFileSync('libs/receiver/README.md', 'utf8');
+const manifest = JSON.parse(readFileSync('libs/receiver/npm/package.json', 'utf8')) as {
+  readonly engines: { readonly node: string };
+  readonly exports: Readonly<Record<string, string>>;
+};
+
+/** The Node that runs this, and the oldest that the manifest allows. */
+const RELEASES = ['our', 'the oldest'] as const;
+type Release = (typeof RELEASES)[number];
+const nodes: Record<Release, string> = { our: process.execPath, 'the oldest': '' };
 
 let folder: string;
 let consumer: string;
@@ -32,6 +42,7 @@ let tarball: string;
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
+  nodes['the oldest'] = await nodeRelease(manifest.engines.node.replace(/^>=(\d+\.\d+)$/, '$1.0'));
   folder = mkdtempSync(join(tmpdir(), 'posthaste-receiver-'));
   consumer = join(folder, 'consumer');
   mkdirSync(consumer);
@@ -72,9 +83,14 @@ function link(...names: readonly string[]): void {
   }
 }
 
-async function runScript(name: string, text: string, env: Record<string, string> = {}): Promise<string> {
+async function runScript(
+  name: string,
+  text: string,
+  env: Record<string, string> = {},
+  release: Release = 'our',
+): Promise<string> {
   writeFileSync(join(consumer, name), text);
-  const { stdout } = await run(process.execPath, [name], { cwd: consumer, env: { ...env }, timeout: 30_000 });
+  const { stdout } = await run(nodes[release], [name], { cwd: consumer, env: { ...env }, timeout: 30_000 });
   return stdout;
 }
 
@@ -86,20 +102,27 @@ describe('the package', () => {
     expect(files.filter((file) => /\.spec\.|testkit|store\/src|\.ts$/.test(file) && !file.endsWith('.d.ts'))).toEqual(
       [],
     );
-    const manifest = JSON.parse(
+    const packed = JSON.parse(
       readFileSync(join(consumer, 'node_modules/@posthaste/receiver/package.json'), 'utf8'),
-    ) as {
-      version: string;
-      exports: Record<string, string>;
-    };
-    expect(manifest.version).toBe((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version);
-    expect(manifest).not.toHaveProperty('dependencies');
-    const names = Object.keys(manifest.exports).map((name) => name.replace('.', '@posthaste/receiver'));
-    const imports = names.map((name) => `await import('${name}');`).join('\n');
-    await expect(runScript('exports.mjs', imports)).resolves.toBe('');
+    ) as { version: string };
+    expect(packed.version).toBe((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version);
+    expect(packed).not.toHaveProperty('dependencies');
   });
 
-  test('verifies deliveries as sinks got them, with nothing but Node', async () => {
+  test('is tested with the oldest Node that it is for', async () => {
+    const oldest = manifest.engines.node.replace('>=', '');
+    const { stdout } = await run(nodes['the oldest'], ['--version']);
+    expect(stdout).toBe(`v${oldest}.0\n`);
+    expect(readme).toContain(`Node ${oldest} or newer`);
+  });
+
+  test.each(RELEASES)('is imported file by file, by %s Node', async (release) => {
+    const names = Object.keys(manifest.exports).map((name) => name.replace('.', '@posthaste/receiver'));
+    const imports = names.map((name) => `await import('${name}');`).join('\n');
+    await expect(runScript('exports.mjs', imports, {}, release)).resolves.toBe('');
+  });
+
+  test.each(RELEASES)('verifies deliveries as sinks got them, with nothing but %s Node', async (release) => {
     cpSync('test/vectors/captured-deliveries.json', join(consumer, 'captures.json'));
     const { captures } = JSON.parse(readFileSync('test/vectors/captured-deliveries.json', 'utf8')) as {
       captures: { request: string; atSeconds: number; secrets?: string[]; publicKey?: PublicKeyInput }[];
@@ -119,7 +142,7 @@ describe('the package', () => {
         const verified = await verify({ ...notification, body: Buffer.from(body, 'base64') }, options);
         console.log(verified.ok ? verified.events[0].type : verified.detail);
       }`;
-    const lines = (await runScript('captured.mjs', script)).trim().split('\n');
+    const lines = (await runScript('captured.mjs', script, {}, release)).trim().split('\n');
     expect(lines).toEqual(signed.map(() => 'com.voxie.contact.created'));
   });
 
@@ -157,7 +180,7 @@ async function example(name: string): Promise<string> {
   const block = [...readme.matchAll(/```[jt]s\n\/\/ (\S+)\n([^]*?)```/g)].find(([, title]) => title === name);
   if (block === undefined) throw new Error(`README.md has no example ${name}`);
   const [, , code = ''] = block;
-  expect(code.split('\n').length).toBeLessThanOrEqual(42);
+  expect(code.split('\n').filter((line) => line !== '' && !line.startsWith('import ')).length).toBeLessThanOrEqual(20);
   if (!name.endsWith('.ts')) return code;
   const compiled = await transform(code, {
     jsc: { target: 'es2022', parser: { syntax: 'typescript', decorators: true }, transform: { legacyDecorator: true } },
@@ -285,14 +308,14 @@ describe('the examples of the README', () => {
     }
   });
 
-  test('sign() makes what the Node example takes', async () => {
+  test.each(RELEASES)('sign() makes what the Node example takes, with %s Node', async (release) => {
     const port = await freePort('127.0.0.1');
     writeFileSync(join(consumer, 'node-http.mjs'), await example('node-http.mjs'));
     rmSync(join(consumer, 'orders.jsonl'), { force: true });
     const env = { WEBHOOK_SECRET: secret, PORT: String(port), HOOK_URL: `http://127.0.0.1:${port}/` };
-    children.push(spawn(process.execPath, ['node-http.mjs'], { cwd: consumer, env, stdio: 'ignore' }));
+    children.push(spawn(nodes[release], ['node-http.mjs'], { cwd: consumer, env, stdio: 'ignore' }));
     const script = await example('sign.mjs');
-    expect(await eventually(() => runScript('sign.mjs', script, env))).toBe('204\n');
+    expect(await eventually(() => runScript('sign.mjs', script, env, release))).toBe('204\n');
     expect(orders()).toEqual([{ type: 'com.example.order.placed' }]);
   });
 

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { IdempotencyStore } from './handle-once.ts';
 
 /**
- * One command: `(args) => client.sendCommand([...args])` of node-redis, `([name, ...rest]) => redis.call(name, ...rest)` of
- * ioredis.
+ * One command: `(args) => client.sendCommand([...args])` of node-redis, `([name = '', ...rest]) => redis.call(name, ...rest)`
+ * of ioredis. Tested with @redis/client 6 and ioredis 6.
  */
 export type RedisCommand = (args: readonly string[]) => Promise<unknown>;
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createClient } from '@redis/client';
+import { Redis } from 'ioredis';
 import type { Database } from '#store/database';
 import { eventually } from '#testkit/eventually';
 import { createTestDatabase, startPostgres, type TestPostgres } from '#testkit/postgres';
@@ -15,7 +16,8 @@ let postgres: TestPostgres;
 let database: Database;
 let redis: TestRedis;
 let query: PostgresQuery;
-let command: RedisCommand;
+let byNodeRedis: RedisCommand;
+let byIoredis: RedisCommand;
 let closeRedis: () => void;
 
 beforeAll(async () => {
@@ -27,8 +29,13 @@ beforeAll(async () => {
   await makePostgresStore(query).createTable(); // a second start
   const client = createClient({ socket: { host: '127.0.0.1', port: redis.port } });
   await client.connect();
-  closeRedis = () => client.destroy();
-  command = (args) => client.sendCommand([...args]);
+  const ioredis = new Redis(redis.port, '127.0.0.1');
+  closeRedis = () => {
+    client.destroy();
+    ioredis.disconnect();
+  };
+  byNodeRedis = (args) => client.sendCommand([...args]);
+  byIoredis = ([name = '', ...rest]) => ioredis.call(name, ...rest);
 }, 120_000);
 
 afterAll(async () => {
@@ -44,7 +51,8 @@ interface Options {
 const STORES: Readonly<Record<string, (options?: Options) => IdempotencyStore>> = {
   memory: makeMemoryStore,
   Postgres: (options) => makePostgresStore(query, options),
-  Redis: (options) => makeRedisStore(command, options),
+  'Redis (node-redis)': (options) => makeRedisStore(byNodeRedis, options),
+  'Redis (ioredis)': (options) => makeRedisStore(byIoredis, options),
 };
 
 let count = 0;
