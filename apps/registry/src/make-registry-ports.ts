@@ -83,7 +83,15 @@ export function makeRegistryPorts(parts: RegistryParts): RegistryPorts {
     }),
     lastKeyUse: answering('bus', isBusAway, (tenant, key) => keyUses.lastUse(tenant, key)),
     state: makeCurrentState(snapshot, catchUp),
-    tenants: makeWriteTenants({ state: snapshot, execute, catchUp, sha256Hex, now: parts.clock, randomBytes }),
+    tenants: makeWriteTenants({
+      state: snapshot,
+      subscriptions: (tenant) => snapshot.subscriptions(tenant),
+      execute,
+      catchUp,
+      sha256Hex,
+      now: parts.clock,
+      randomBytes,
+    }),
     subscriptions: makeSubscriptions(parts, { execute, directory, askSigner, signingKeys }),
     signingKeys,
     resealSecrets: makeResealSecrets({
