@@ -12,7 +12,7 @@ import type { StopCause, Subscription } from '#core/registry/subscription';
 import type { SendReport } from '#core/lane/lane-owner';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { travelsInline } from '#contracts/bus/delivery-task-codec';
-import type { AttemptMade } from '#contracts/bus/facts';
+import { attemptsMade, type AttemptMade } from '#contracts/bus/facts';
 import { deadLetterEvent, deadLetterTarget } from './dead-letter-event.ts';
 import { SignatureRefused } from './sign-client.ts';
 import {
@@ -181,7 +181,7 @@ export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions): 
       return {};
     const { delivery, tenant, subscription: id, eventSeq, acceptedAtMs, traceparent } = task;
     const status = fact.request?.status;
-    const attempts = fact.request === undefined ? fact.attempt - 1 : fact.attempt;
+    const attempts = attemptsMade(fact);
     const deadLetterTask: DeliveryTask = {
       delivery: ports.deadLetterIdOf(delivery),
       tenant,

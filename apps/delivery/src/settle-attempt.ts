@@ -1,6 +1,6 @@
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
-import type { AttemptMade, DeadLetter } from '#contracts/bus/facts';
+import { attemptsMade, type AttemptMade, type DeadLetter } from '#contracts/bus/facts';
 import type { CompletedAttempt } from './attempt-delivery.ts';
 
 /** Every port resolves when JetStream has stored the message; repeated with the same ids it stores nothing twice. */
@@ -67,8 +67,7 @@ export function makeSettleAttempt(ports: SettlePorts) {
       id: fact.id,
       type: fact.type,
       reason,
-      // One that ended without a request had one attempt less than its number says.
-      attempts: fact.request === undefined ? fact.attempt - 1 : fact.attempt,
+      attempts: attemptsMade(fact),
       attempt: fact.attempt,
       ...(fact.request?.status === undefined ? {} : { lastStatus: fact.request.status }),
       ...(fact.request?.error === undefined ? {} : { lastError: fact.request.error }),

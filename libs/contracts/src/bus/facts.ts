@@ -59,6 +59,11 @@ export interface AttemptMade {
   readonly next: NextStep;
 }
 
+/** Attempts that a delivery has had: one that ended without a request had one less than its number says. */
+export function attemptsMade({ attempt, request }: Pick<AttemptMade, 'attempt' | 'request'>): number {
+  return request === undefined ? attempt - 1 : attempt;
+}
+
 /** Somebody asked for a delivery once more; attempts go on from `attempt`. */
 export interface DeliveryRedelivered {
   readonly kind: 'redelivered';
