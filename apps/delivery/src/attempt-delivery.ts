@@ -11,7 +11,7 @@ import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { StopCause, Subscription } from '#core/registry/subscription';
 import type { SendReport } from '#core/lane/lane-owner';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
-import { travelsInline } from '#contracts/bus/delivery-task-codec';
+import { carriedEvent } from '#contracts/bus/delivery-task-codec';
 import { attemptsMade, type AttemptMade } from '#contracts/bus/facts';
 import { deadLetterEvent, deadLetterTarget } from './dead-letter-event.ts';
 import { SignatureRefused } from './sign-client.ts';
@@ -194,7 +194,7 @@ export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions): 
       firstAttempt: 1,
       ...(traceparent === undefined ? {} : { traceparent }),
       deadLetter: { reason: fact.next.reason, attempts, ...(status === undefined ? {} : { status }) },
-      event: travelsInline(event) ? { kind: 'inline', value: event } : { kind: 'reference' },
+      event: carriedEvent(event),
     };
     return { deadLetterTask };
   }

@@ -5,7 +5,7 @@ import { deliveryIdInput, makeDeliveryId, type DeliveryId, type SubscriptionId, 
 import type { Road } from '#core/lane/road';
 import { isOperationalType, reservedType } from '#core/match/operational-event';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
-import { encodeDeliveryTask, travelsInline } from '#contracts/bus/delivery-task-codec';
+import { carriedEvent, encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import { MATCHES_PER_FACT, type EventMatched } from '#contracts/bus/facts';
 import type { FairTurns } from './fair-turns.ts';
 import { rejectedEntry, type RejectedEntry, type Violation } from './rejected-entry.ts';
@@ -149,9 +149,7 @@ export function makeMatchEvent(ports: MatchPorts, turns: FairTurns, { maxEventBy
    */
   async function publishAll(fanOut: FanOut, subscriptions: readonly SubscriptionId[]): Promise<readonly LaneToWake[]> {
     const { stored, event } = fanOut;
-    const carried: DeliveryTask['event'] = travelsInline(event)
-      ? { kind: 'inline', value: event }
-      : { kind: 'reference' };
+    const carried = carriedEvent(event);
     const lanes: LaneToWake[] = [];
     const parts = new Map<number, Match[]>();
     await fanOut.each(subscriptions.length, async (i) => {

@@ -1,13 +1,13 @@
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
-import { travelsInline } from '#contracts/bus/delivery-task-codec';
+import { carriedEvent } from '#contracts/bus/delivery-task-codec';
 import type { DeliveryRedelivered } from '#contracts/bus/facts';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { deadlineOf } from '#core/delivery/retry-schedule';
 import { deliveryIdInput, makeDeliveryId, type DeliveryId, type SubscriptionId, type TenantId } from '#core/ids';
 import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription, SubscriptionState } from '#core/registry/subscription';
-
 import type { Caller } from '#platform/authenticate';
+
 /** A delivery that is over. */
 export interface EndedDelivery {
   readonly id: DeliveryId;
@@ -67,7 +67,7 @@ export function makeBeginRound(ports: BeginRoundPorts): BeginRound {
       ...round,
       firstAttempt: attempt,
       deadlineAtMs: deadlineOf(subscription.spec.config.retry, atMs),
-      event: travelsInline(event) ? { kind: 'inline', value: event } : { kind: 'reference' },
+      event: carriedEvent(event),
     };
     // An event that was published twice has the same delivery ids: a round belongs to one acceptance.
     await ports.publishTask(task, `${id}-${eventSeq}:r${attempt}`);

@@ -4,7 +4,7 @@ import type { CloudEvent } from '#core/event/cloud-event';
 import type { DeliveryId, SubscriptionId, TenantId } from '#core/ids';
 import type { DeliveryTask } from './delivery-task.ts';
 import { INLINE_EVENT_MAX_BYTES } from './delivery-task.ts';
-import { decodeDeliveryTask, encodeDeliveryTask, travelsInline, UnreadableTask } from './delivery-task-codec.ts';
+import { carriedEvent, decodeDeliveryTask, encodeDeliveryTask, UnreadableTask } from './delivery-task-codec.ts';
 
 const attributeValue = fc.oneof(fc.string({ unit: 'grapheme' }), fc.integer(), fc.boolean());
 const events: fc.Arbitrary<CloudEvent> = fc.record(
@@ -76,8 +76,9 @@ describe('the delivery task on the bus', () => {
       attributes: new Map(),
       data: { bytes: new Uint8Array(bytes), form: 'bytes' },
     });
-    expect(travelsInline(ofSize(INLINE_EVENT_MAX_BYTES))).toBe(true);
-    expect(travelsInline(ofSize(INLINE_EVENT_MAX_BYTES + 1))).toBe(false);
+    const largest = ofSize(INLINE_EVENT_MAX_BYTES);
+    expect(carriedEvent(largest)).toEqual({ kind: 'inline', value: largest });
+    expect(carriedEvent(ofSize(INLINE_EVENT_MAX_BYTES + 1))).toEqual({ kind: 'reference' });
   });
 });
 

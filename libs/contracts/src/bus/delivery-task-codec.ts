@@ -134,8 +134,12 @@ export class UnreadableTask extends Error {
   }
 }
 
-/** True when the event is small enough to travel with every delivery instead of being read from EVENTS. */
-export function travelsInline(event: CloudEvent): boolean {
+/** How a task carries its event: a small one travels with every delivery, a larger one is read from EVENTS. */
+export function carriedEvent(event: CloudEvent): DeliveryTask['event'] {
+  return travelsInline(event) ? { kind: 'inline', value: event } : { kind: 'reference' };
+}
+
+function travelsInline(event: CloudEvent): boolean {
   let size = event.data?.bytes.length ?? 0;
   for (const [name, value] of event.attributes) size += name.length + String(value).length;
   return size <= INLINE_EVENT_MAX_BYTES;
