@@ -14,6 +14,7 @@ import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { carriedEvent } from '#contracts/bus/delivery-task-codec';
 import { attemptsMade, type AttemptMade } from '#contracts/bus/facts';
 import { deadLetterEvent, deadLetterTarget } from './dead-letter-event.ts';
+import { eventOf } from './event-of.ts';
 import { SignatureRefused } from './sign-client.ts';
 import {
   makeSendNotification,
@@ -85,7 +86,7 @@ export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions): 
 
   async function prepare(task: DeliveryTask): Promise<ReadyDelivery | CompletedAttempt> {
     const startedAtMs = ports.now();
-    const original = await eventOf(task);
+    const original = await eventOf(task, ports.readEvent);
     const subscription = await ports.findSubscription(task.tenant, task.subscription);
     const over = (reason: DeadReason) =>
       endWithoutRequest({ task, event: original, subscription }, startedAtMs, reason);
@@ -103,10 +104,6 @@ export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions): 
   /** The dead letter of an event that has expired is news all the same. */
   function expiresAtMs(task: DeliveryTask, event: CloudEvent): number {
     return (task.deadLetter === undefined ? expiresAtOf(event) : undefined) ?? Infinity;
-  }
-
-  function eventOf({ event, eventSeq }: DeliveryTask): Promise<CloudEvent | undefined> | CloudEvent {
-    return event.kind === 'inline' ? event.value : ports.readEvent(eventSeq);
   }
 
   async function send(ready: ReadyDelivery, before?: BeforeRequest): Promise<CompletedAttempt | HeldDelivery> {
@@ -216,7 +213,7 @@ export function makeAttemptDelivery(ports: AttemptPorts, options: SendOptions): 
     send,
     sendBatch,
     async end(task, reason) {
-      const event = await eventOf(task);
+      const event = await eventOf(task, ports.readEvent);
       const subscription = await ports.findSubscription(task.tenant, task.subscription);
       return endWithoutRequest({ task, event, subscription }, ports.now(), reason);
     },

@@ -18,6 +18,7 @@ import type { SubscriptionFact, SubscriptionVerdict } from '#contracts/bus/facts
 import type { Clock } from '#platform/tokens';
 import { SignerUnavailable } from '../sign-client.ts';
 import type { AttemptDelivery, HeldDelivery, ReadyDelivery } from '../attempt-delivery.ts';
+import { eventOf } from '../event-of.ts';
 import { isDeadLetterLane } from './lane-key.ts';
 
 /** Bytes of a lane that are read at once. */
@@ -80,7 +81,7 @@ export function makeDescribe(readEvent: (seq: number) => Promise<CloudEvent | un
     const config = target?.spec.config;
     const hasKey = config?.ordering === 'partitionkey';
     const isBatched = config?.batch !== undefined;
-    const event = hasKey || isBatched ? await eventOf(task) : undefined;
+    const event = hasKey || isBatched ? await eventOf(task, readEvent) : undefined;
     return {
       laneSeq,
       storedAtMs,
@@ -91,10 +92,6 @@ export function makeDescribe(readEvent: (seq: number) => Promise<CloudEvent | un
       deadlineAtMs: task.deadlineAtMs ?? deadlineOf(config?.retry ?? DEFAULT_RETRY_POLICY, task.acceptedAtMs),
     };
   };
-
-  function eventOf({ event, eventSeq }: DeliveryTask): CloudEvent | undefined | Promise<CloudEvent | undefined> {
-    return event.kind === 'inline' ? event.value : readEvent(eventSeq);
-  }
 }
 
 export interface MoveToLanePorts {
