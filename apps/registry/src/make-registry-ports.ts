@@ -50,12 +50,14 @@ export interface RegistryParts {
   readonly db: Database;
   readonly config: RegistryConfig;
   readonly clock: Clock;
+  /** As {@link makeExecute} makes it. One for the whole process, so that all who write the same subject take turns. */
+  readonly execute: ExecuteCommand;
 }
 
 /** Everything that the controllers ask for, on a real bus and database. */
 export function makeRegistryPorts(parts: RegistryParts): RegistryPorts {
   const { snapshot, config } = parts;
-  const execute = answering('bus', isBusAway, makeExecute(parts)) as ExecuteCommand;
+  const execute = answering('bus', isBusAway, parts.execute) as ExecuteCommand;
   const catchUp = answering('bus', isBusAway, () => snapshot.catchUp());
   const readSide = makeReadSide(parts.db);
   const directory = makeSubscriptionDirectory(snapshot);
@@ -122,7 +124,7 @@ export function makeRegistryPorts(parts: RegistryParts): RegistryPorts {
 }
 
 function makeVerification(parts: RegistryParts): RegistryPorts['verifySubscription'] {
-  const requestValidation = makeRequestValidation(makeRequestPorts({ ...parts, execute: makeExecute(parts) }));
+  const requestValidation = makeRequestValidation(makeRequestPorts(parts));
   return makeVerifySubscription({ requestValidation, now: parts.clock });
 }
 

@@ -18,6 +18,7 @@ import { declareMethods } from './declare-methods.ts';
 import { DeliveriesController } from './deliveries.controller.ts';
 import { ENGINE_RUNNER, EngineRunner } from './engine/engine.provider.ts';
 import { EventsController } from './events.controller.ts';
+import type { ExecuteCommand } from './execute-command.ts';
 import { FiltersController } from './filters.controller.ts';
 import { HealthController } from './health/health.controller.ts';
 import { HEALTH_READER, HealthReader } from './health/health-reader.ts';
@@ -37,6 +38,7 @@ import { VALIDATION_WORKER, ValidationRunner } from './validation/validation.pro
 import { VerifyController } from './validation/verify.controller.ts';
 
 const READ_SIDE = Symbol('READ_SIDE');
+const EXECUTE = Symbol('EXECUTE');
 const DAY_MS = 24 * 3_600_000;
 
 /**
@@ -68,10 +70,21 @@ const DAY_MS = 24 * 3_600_000;
         openDatabase({ url: config.POSTHASTE_DATABASE_URL, logger, applicationName: 'posthaste-registry' }),
     },
     {
+      provide: EXECUTE,
+      inject: [BUS, REGISTRY_SNAPSHOT, CLOCK],
+      useFactory: (bus: Bus, snapshot: RegistrySnapshot, clock: Clock) => makeExecute({ bus, snapshot, clock }),
+    },
+    {
       provide: REGISTRY_PORTS,
-      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, CONFIG, CLOCK],
-      useFactory: (bus: Bus, snapshot: RegistrySnapshot, db: Database, config: RegistryConfig, clock: Clock) =>
-        makeRegistryPorts({ bus, snapshot, db, config, clock }),
+      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, CONFIG, CLOCK, EXECUTE],
+      useFactory: (
+        bus: Bus,
+        snapshot: RegistrySnapshot,
+        db: Database,
+        config: RegistryConfig,
+        clock: Clock,
+        execute: ExecuteCommand,
+      ) => makeRegistryPorts({ bus, snapshot, db, config, clock, execute }),
     },
     {
       provide: KEY_ROTATION,
@@ -99,15 +112,20 @@ const DAY_MS = 24 * 3_600_000;
     },
     {
       provide: VALIDATION_WORKER,
-      inject: [BUS, REGISTRY_SNAPSHOT, CLOCK, HEALTH_CHECKS],
-      useFactory: (bus: Bus, snapshot: RegistrySnapshot, clock: Clock, health: HealthChecks) =>
-        new ValidationRunner({ bus, snapshot, clock, execute: makeExecute({ bus, snapshot, clock }) }, health),
+      inject: [BUS, REGISTRY_SNAPSHOT, EXECUTE, CLOCK, HEALTH_CHECKS],
+      useFactory: (
+        bus: Bus,
+        snapshot: RegistrySnapshot,
+        execute: ExecuteCommand,
+        clock: Clock,
+        health: HealthChecks,
+      ) => new ValidationRunner({ bus, snapshot, clock, execute }, health),
     },
     {
       provide: CREDENTIAL_KEEPER,
-      inject: [BUS, REGISTRY_SNAPSHOT, CLOCK],
-      useFactory: (bus: Bus, snapshot: RegistrySnapshot, clock: Clock) =>
-        new CredentialKeeper(bus, { state: snapshot, execute: makeExecute({ bus, snapshot, clock }) }),
+      inject: [BUS, REGISTRY_SNAPSHOT, EXECUTE],
+      useFactory: (bus: Bus, snapshot: RegistrySnapshot, execute: ExecuteCommand) =>
+        new CredentialKeeper(bus, { state: snapshot, execute }),
     },
     {
       provide: HEALTH_READER,
@@ -116,27 +134,27 @@ const DAY_MS = 24 * 3_600_000;
     },
     {
       provide: ENGINE_RUNNER,
-      inject: [BUS, REGISTRY_SNAPSHOT, CLOCK, METRICS, HEALTH_CHECKS],
+      inject: [BUS, REGISTRY_SNAPSHOT, EXECUTE, METRICS, HEALTH_CHECKS],
       useFactory: (
         bus: Bus,
         snapshot: RegistrySnapshot,
-        clock: Clock,
+        execute: ExecuteCommand,
         metrics: MetricsRegistry,
         health: HealthChecks,
-      ) => new EngineRunner({ bus, snapshot, metrics, execute: makeExecute({ bus, snapshot, clock }) }, health),
+      ) => new EngineRunner({ bus, snapshot, metrics, execute }, health),
     },
     {
       provide: REDELIVERY_WORKER,
-      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, CLOCK, LOGGER, HEALTH_CHECKS],
+      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, EXECUTE, CLOCK, LOGGER, HEALTH_CHECKS],
       useFactory: (
         bus: Bus,
         snapshot: RegistrySnapshot,
         db: Database,
+        execute: ExecuteCommand,
         clock: Clock,
         logger: Logger,
         health: HealthChecks,
       ) => {
-        const execute = makeExecute({ bus, snapshot, clock });
         const readEvent = makeReadEvent(bus);
         return new RedeliveryRunner({ bus, snapshot, db, clock, logger, execute, readEvent }, health);
       },
