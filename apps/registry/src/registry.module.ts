@@ -16,7 +16,6 @@ import type { RegistryConfig } from './config.ts';
 import { CREDENTIAL_KEEPER, CredentialKeeper } from './credentials/credentials.provider.ts';
 import { declareMethods } from './declare-methods.ts';
 import { DeliveriesController } from './deliveries.controller.ts';
-import { ENGINE_RUNNER, EngineRunner } from './engine/engine.provider.ts';
 import { EventsController } from './events.controller.ts';
 import type { ExecuteCommand } from './execute-command.ts';
 import { FiltersController } from './filters.controller.ts';
@@ -28,14 +27,14 @@ import { KEY_ROTATION, KeyRotationRunner } from './key-rotation.runner.ts';
 import { makeRotateSigningKeys } from './rotate-signing-keys.ts';
 import { LIMITS_RUNNER, LimitsRunner } from './limits.runner.ts';
 import { RedeliveriesController } from './redelivery/redeliveries.controller.ts';
-import { REDELIVERY_WORKER, RedeliveryRunner } from './redelivery/redelivery.provider.ts';
+import { REGISTRY_WORKERS, registryWorkers } from './registry-workers.ts';
 import { SecretsController } from './secrets.controller.ts';
 import { SigningKeysController } from './signing-keys.controller.ts';
 import { SubscriptionLifeController } from './subscription-life.controller.ts';
 import { SubscriptionsController } from './subscriptions.controller.ts';
 import { TenantsController } from './tenants.controller.ts';
-import { VALIDATION_WORKER, ValidationRunner } from './validation/validation.provider.ts';
 import { VerifyController } from './validation/verify.controller.ts';
+import { WorkerRunner } from './worker.runner.ts';
 
 const READ_SIDE = Symbol('READ_SIDE');
 const EXECUTE = Symbol('EXECUTE');
@@ -111,17 +110,6 @@ const DAY_MS = 24 * 3_600_000;
         new LimitsRunner({ bus, snapshot, ports, logger, now: clock }),
     },
     {
-      provide: VALIDATION_WORKER,
-      inject: [BUS, REGISTRY_SNAPSHOT, EXECUTE, CLOCK, HEALTH_CHECKS],
-      useFactory: (
-        bus: Bus,
-        snapshot: RegistrySnapshot,
-        execute: ExecuteCommand,
-        clock: Clock,
-        health: HealthChecks,
-      ) => new ValidationRunner({ bus, snapshot, clock, execute }, health),
-    },
-    {
       provide: CREDENTIAL_KEEPER,
       inject: [BUS, REGISTRY_SNAPSHOT, EXECUTE],
       useFactory: (bus: Bus, snapshot: RegistrySnapshot, execute: ExecuteCommand) =>
@@ -133,19 +121,8 @@ const DAY_MS = 24 * 3_600_000;
       useFactory: (bus: Bus, clock: Clock) => new HealthReader(bus, clock),
     },
     {
-      provide: ENGINE_RUNNER,
-      inject: [BUS, REGISTRY_SNAPSHOT, EXECUTE, METRICS, HEALTH_CHECKS],
-      useFactory: (
-        bus: Bus,
-        snapshot: RegistrySnapshot,
-        execute: ExecuteCommand,
-        metrics: MetricsRegistry,
-        health: HealthChecks,
-      ) => new EngineRunner({ bus, snapshot, metrics, execute }, health),
-    },
-    {
-      provide: REDELIVERY_WORKER,
-      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, EXECUTE, CLOCK, LOGGER, HEALTH_CHECKS],
+      provide: REGISTRY_WORKERS,
+      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, EXECUTE, CLOCK, LOGGER, METRICS, HEALTH_CHECKS],
       useFactory: (
         bus: Bus,
         snapshot: RegistrySnapshot,
@@ -153,10 +130,12 @@ const DAY_MS = 24 * 3_600_000;
         execute: ExecuteCommand,
         clock: Clock,
         logger: Logger,
+        metrics: MetricsRegistry,
         health: HealthChecks,
       ) => {
         const readEvent = makeReadEvent(bus);
-        return new RedeliveryRunner({ bus, snapshot, db, clock, logger, execute, readEvent }, health);
+        const parts = { bus, snapshot, db, execute, clock, logger, metrics, readEvent };
+        return new WorkerRunner(registryWorkers(parts), health);
       },
     },
   ],

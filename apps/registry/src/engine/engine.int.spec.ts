@@ -10,6 +10,7 @@ import { parseNatsMessage } from '#core/event/nats-binding';
 import { makeSubscriptionId, type SubscriptionId, type TenantId } from '#core/ids';
 import type { Subscription, SubscriptionCommand } from '#core/registry/subscription';
 import { randomBytes } from '#platform/digest';
+import { HealthChecks } from '#platform/health';
 import { makeMetrics } from '#platform/metrics';
 import { aSpec, type SpecTraits } from '#testkit/a-subscription';
 import { eventually } from '#testkit/eventually';
@@ -18,7 +19,8 @@ import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { subscriptionAggregate } from '../aggregates.ts';
 import { makeExecute } from '../make-registry-ports.ts';
-import { EngineRunner } from './engine.provider.ts';
+import { WorkerRunner } from '../worker.runner.ts';
+import { engineWorkers } from './engine-workers.ts';
 
 jest.setTimeout(60_000);
 
@@ -55,9 +57,8 @@ async function startRegistry(): Promise<(name: string) => Promise<string[]>> {
   const itsSnapshot = await openRegistrySnapshot(other);
   const metrics = makeMetrics();
   const execute = makeExecute({ bus: other, snapshot: itsSnapshot, clock: Date.now });
-  const runner = new EngineRunner({ bus: other, snapshot: itsSnapshot, execute, metrics }, {
-    add: () => undefined,
-  } as never);
+  const workers = engineWorkers({ bus: other, snapshot: itsSnapshot, execute, metrics });
+  const runner = new WorkerRunner(workers, new HealthChecks());
   runner.onApplicationBootstrap();
   stopping.push(async () => {
     await runner.onModuleDestroy();
