@@ -1,6 +1,7 @@
 import { DeliverPolicy, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BusUnavailable } from './bus-errors.ts';
+import type { BusLogger } from './bus-logger.ts';
 import type { Bus } from './connection.ts';
 
 /** One message of a followed stream. */
@@ -113,6 +114,23 @@ export function followStream(bus: Bus, options: FollowOptions, onMessage: (messa
       await running;
     },
   };
+}
+
+/** Catches up, however long that takes: each time that it was not in time it warns, in the words of `stillWaiting`. */
+export async function reachEnd(
+  { catchUp, position }: Pick<Following, 'catchUp' | 'position'>,
+  logger: BusLogger,
+  stillWaiting: string,
+): Promise<void> {
+  for (;;) {
+    try {
+      await catchUp();
+      return;
+    } catch (error) {
+      if (!(error instanceof BusUnavailable)) throw error;
+      logger.warn({ position: position() }, stillWaiting);
+    }
+  }
 }
 
 async function openOrdered(

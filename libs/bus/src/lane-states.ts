@@ -6,7 +6,7 @@ import { makeAsker } from './asker.ts';
 import { BusUnavailable, orUnavailable, WrongLastSequence } from './bus-errors.ts';
 import type { BusLogger } from './bus-logger.ts';
 import type { Bus } from './connection.ts';
-import { followStream, type Following } from './follow.ts';
+import { followStream, reachEnd } from './follow.ts';
 import { makeLaneStateFold, type LaneStateListener } from './lane-state-fold.ts';
 import { readSubjectCounts } from './read-subject-counts.ts';
 
@@ -121,9 +121,7 @@ export async function openLaneStates(bus: Bus, { tombstoneSeconds = 60 }: LaneSt
     }
   }
 
-  while (!(await reachesTheEnd(following))) {
-    logger.warn({ position: following.position() }, 'the states of the lanes are not folded yet; still waiting');
-  }
+  await reachEnd(following, logger, 'the states of the lanes are not folded yet; still waiting');
   const stopLooking = afterEveryGap({ isLive: following.isLive, gapMs: tombstoneMs / 3, logger }, forgetRemoved);
   return {
     of: fold.of,
@@ -138,16 +136,6 @@ export async function openLaneStates(bus: Bus, { tombstoneSeconds = 60 }: LaneSt
       await following.stop();
     },
   };
-}
-
-async function reachesTheEnd(following: Pick<Following, 'catchUp'>): Promise<boolean> {
-  try {
-    await following.catchUp();
-    return true;
-  } catch (error) {
-    if (error instanceof BusUnavailable) return false;
-    throw error;
-  }
 }
 
 interface GapOptions {

@@ -10,9 +10,8 @@ import type { Subscription } from '#core/registry/subscription';
 import { subscriptionDecider } from '#core/registry/subscription-decider';
 import type { Tenant } from '#core/registry/tenant';
 import { tenantDecider } from '#core/registry/tenant-decider';
-import { BusUnavailable } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
-import { followStream, type Followed } from './follow.ts';
+import { followStream, reachEnd, type Followed } from './follow.ts';
 
 /** The registry as one process sees it: the fold of REGISTRY in memory, a few ms behind, exact after `catchUp`. */
 export interface RegistrySnapshot {
@@ -51,9 +50,7 @@ export interface RegistrySnapshot {
 export async function openRegistrySnapshot(bus: Bus): Promise<RegistrySnapshot> {
   const fold = makeRegistryFold();
   const following = followStream(bus, { stream: bus.topology.streams.REGISTRY }, fold.apply);
-  while (!(await hasCaughtUp(following))) {
-    bus.logger.warn({ position: following.position() }, 'the registry is not folded yet; still waiting');
-  }
+  await reachEnd(following, bus.logger, 'the registry is not folded yet; still waiting');
   return {
     ...fold.queries,
     catchUp: (timeoutMs) => following.catchUp(timeoutMs),
@@ -61,16 +58,6 @@ export async function openRegistrySnapshot(bus: Bus): Promise<RegistrySnapshot> 
     isLive: () => following.isLive(),
     stop: () => following.stop(),
   };
-}
-
-async function hasCaughtUp(following: { catchUp(): Promise<void> }): Promise<boolean> {
-  try {
-    await following.catchUp();
-    return true;
-  } catch (error) {
-    if (error instanceof BusUnavailable) return false;
-    throw error;
-  }
 }
 
 type Queries = Omit<RegistrySnapshot, 'catchUp' | 'position' | 'isLive' | 'stop'>;
