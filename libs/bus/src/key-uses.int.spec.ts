@@ -3,6 +3,7 @@ import type { ApiKeyId, TenantId } from '#core/ids';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
+import { BusUnavailable } from './bus-errors.ts';
 import { makeKeyUses } from './key-uses.ts';
 
 jest.setTimeout(30_000);
@@ -38,4 +39,10 @@ test('the last use of a key is told at most once a minute, and every process can
   expect(await theirs.lastUse(tenant, key)).toEqual({ atMs: nowMs, from: '192.0.2.3' });
   expect((await bus.jsm.streams.info(bus.topology.streams.KEYUSES)).state).toMatchObject({ messages: 1, last_seq: 2 });
   expect(await theirs.lastUse('other' as TenantId, key)).toBeUndefined();
+});
+
+test('that the broker is away is not the same as a key that nobody has used', async () => {
+  const other = await bus.another();
+  await other.close();
+  await expect(makeKeyUses(other, Date.now).lastUse(tenant, key)).rejects.toThrow(BusUnavailable);
 });

@@ -1,4 +1,5 @@
 import type { ApiKeyId, TenantId } from '#core/ids';
+import { orUnavailable } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
 
 /** Each process tells of a key at most that often. */
@@ -14,7 +15,7 @@ export interface KeyUse {
 export interface KeyUses {
   /** Never waits and never fails: a use that is not told is told by a later one. */
   used(tenant: TenantId, key: ApiKeyId, from: string): void;
-  /** @throws when the broker does not answer */
+  /** @throws BusUnavailable */
   lastUse(tenant: TenantId, key: ApiKeyId): Promise<KeyUse | undefined>;
 }
 
@@ -36,7 +37,9 @@ export function makeKeyUses(
       publisher.publish(topology.keyUseSubject(tenant, key), payload).catch(() => toldAtMs.delete(key));
     },
     async lastUse(tenant, key) {
-      const message = await jsm.direct.getMessage(stream, { last_by_subj: topology.keyUseSubject(tenant, key) });
+      const subject = topology.keyUseSubject(tenant, key);
+      const query = { last_by_subj: subject };
+      const message = await orUnavailable(jsm.direct.getMessage(stream, query), `the last ${subject}`);
       return message === null ? undefined : message.json<KeyUse>();
     },
   };

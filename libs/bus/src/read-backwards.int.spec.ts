@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
+import { BusUnavailable } from './bus-errors.ts';
 import { readBackwards, type BackwardsRequest } from './read-backwards.ts';
 
 jest.setTimeout(60_000);
@@ -61,5 +62,14 @@ describe('reading a stream backwards', () => {
   test('of a subject without messages there is nothing', async () => {
     expect(await read({ subject: subjectOf('nobody') })).toEqual([]);
     expect(await read({ subject: subjectOf('rare'), beforeMs: 0 })).toEqual([]);
+  });
+
+  test('says that the broker is away, at the first question and at a later one', async () => {
+    const away = await bus.another();
+    await away.close();
+    const request = { stream, subject: subjectOf('rare'), beforeMs: Date.now() };
+    await expect(readBackwards(away, request).next()).rejects.toThrow(BusUnavailable);
+    const jsm = { streams: bus.jsm.streams, direct: away.jsm.direct } as unknown as typeof bus.jsm;
+    await expect(readBackwards({ nc: bus.nc, jsm }, request).next()).rejects.toThrow(BusUnavailable);
   });
 });

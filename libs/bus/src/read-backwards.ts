@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { BusUnavailable } from './bus-errors.ts';
+import { BusUnavailable, orUnavailable } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
 import { readBatch, type StoredMessage } from './read-batch.ts';
 
@@ -32,7 +32,8 @@ export async function* readBackwards(
   { stream, subject, beforeSeq = Infinity, beforeMs }: BackwardsRequest,
 ): AsyncGenerator<StoredMessage, void, undefined> {
   // The leader knows what the newest one is; any replica answers what follows.
-  const newest = (await bus.jsm.streams.getMessage(stream, { last_by_subj: subject }))?.seq ?? 0;
+  const query = { last_by_subj: subject };
+  const newest = (await orUnavailable(bus.jsm.streams.getMessage(stream, query), `the last ${subject}`))?.seq ?? 0;
   const later = beforeMs === undefined ? undefined : await firstSince(bus, stream, subject, beforeMs);
   let upTo = Math.min(newest, beforeSeq - 1, (later ?? Infinity) - 1);
   let width = NARROW;
@@ -56,7 +57,7 @@ async function firstSince(
   sinceMs: number,
 ): Promise<number | undefined> {
   const query = { start_time: new Date(sinceMs), next_by_subj: subject };
-  return (await jsm.direct.getMessage(stream, query))?.seq;
+  return (await orUnavailable(jsm.direct.getMessage(stream, query), `the first ${subject} since an instant`))?.seq;
 }
 
 /** All of a window, or that it has more than is worth keeping in memory. */
