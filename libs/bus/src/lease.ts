@@ -1,4 +1,4 @@
-import { BusUnavailable, WrongLastSequence } from './bus-errors.ts';
+import { orUnavailable, WrongLastSequence } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
 
 /** The right to do something that nobody else may do meanwhile, for {@link import('./topology.ts').LEASE_SECONDS}. */
@@ -21,7 +21,8 @@ export async function takeLease(
   { publisher, topology, jsm }: Pick<Bus, 'publisher' | 'topology' | 'jsm'>,
   subject: string,
 ): Promise<Lease | undefined> {
-  const last = await lastMessage();
+  const query = { last_by_subj: subject };
+  const last = await orUnavailable(jsm.streams.getMessage(topology.streams.LEASES, query), `who holds ${subject}`);
   if (last?.string() === HELD.toString()) return undefined;
   try {
     const { seq } = await publisher.publish(subject, HELD, { expectedLastSubjectSeq: last?.seq ?? 0 });
@@ -29,14 +30,6 @@ export async function takeLease(
   } catch (error) {
     if (error instanceof WrongLastSequence) return undefined;
     throw error;
-  }
-
-  async function lastMessage() {
-    try {
-      return await jsm.streams.getMessage(topology.streams.LEASES, { last_by_subj: subject });
-    } catch (cause) {
-      throw new BusUnavailable(`the broker does not tell who holds ${subject}`, { cause });
-    }
   }
 
   async function release(heldSeq: number): Promise<void> {
