@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BusUnavailable } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
+import { readBatch } from './read-batch.ts';
 
 const BATCH = 500;
 const BEHIND_MS = 50;
@@ -14,7 +15,7 @@ const MAX_WAIT_MS = 5_000;
  * @throws BusUnavailable when the broker does not answer, or has not got that far in 5 s
  */
 export async function readSubject(
-  { jsm }: Pick<Bus, 'jsm'>,
+  { nc }: Pick<Bus, 'nc'>,
   { stream, subject, lastSeq }: { readonly stream: string; readonly subject: string; readonly lastSeq: number },
 ): Promise<readonly Uint8Array[]> {
   const messages: Uint8Array[] = [];
@@ -22,17 +23,14 @@ export async function readSubject(
   let position = 0;
   let trouble: unknown;
   while (position < lastSeq) {
-    const before = messages.length;
     try {
-      const from = { seq: position + 1, batch: BATCH, next_by_subj: subject };
-      for await (const { seq, data } of await jsm.direct.getBatch(stream, from)) {
-        messages.push(data);
-        position = seq;
-      }
+      const batch = await readBatch(nc, { stream, subject, fromSeq: position + 1, maxMessages: BATCH });
+      messages.push(...batch.map(({ data }) => data));
+      position = batch.at(-1)?.seq ?? position;
+      if (batch.length > 0) continue;
     } catch (error) {
       trouble = error;
     }
-    if (messages.length > before) continue;
     if (performance.now() > giveUpAt) throw new BusUnavailable(`${subject} could not be read`, { cause: trouble });
     await delay(BEHIND_MS);
   }
