@@ -2,6 +2,7 @@ import type { OnApplicationBootstrap, OnModuleDestroy } from '@nestjs/common';
 import type { Bus } from '#bus/connection';
 import { followStream, type Following } from '#bus/follow';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
+import { lastToken } from '#bus/subject-token';
 import type { SubscriptionId } from '#core/ids';
 import type { Logger } from '#platform/logger';
 import type { RegistryPorts } from './registry.ports.ts';
@@ -60,7 +61,7 @@ export class LimitsRunner implements OnApplicationBootstrap, OnModuleDestroy {
       { stream: topology.streams.COUNTERS, from: 'last-per-subject' },
       ({ subject, data }) => {
         const { val } = JSON.parse(new TextDecoder().decode(data)) as { readonly val: string };
-        watch.counted((subject.split('.').at(-1) ?? '') as SubscriptionId, Number(val));
+        watch.counted(lastToken(subject) as SubscriptionId, Number(val));
       },
     );
   }
