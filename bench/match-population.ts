@@ -1,8 +1,7 @@
-import { DEFAULT_RETRY_POLICY } from '#core/delivery/retry-policy';
 import type { CloudEvent } from '#core/event/cloud-event';
 import type { SubscriptionId, TenantId } from '#core/ids';
-import { ENGINE_DEFAULTS, NO_VALIDATION } from '#core/registry/current-spec';
 import type { Subscription, SubscriptionSpec } from '#core/registry/subscription';
+import { aSpec, aSubscription } from '#testkit/a-subscription';
 
 export const BENCH_TENANT = 'bench' as TenantId;
 
@@ -22,13 +21,13 @@ export function makePopulation(size: number): Population {
   const typeCount = Math.max(20, Math.round(size / 20));
   const types = Array.from({ length: typeCount }, (_, i) => `com.area${i % 97}.thing${i}.changed`);
   const subscriptions = Array.from({ length: size }, (_, i) => {
-    if (i < 1) return aSubscription(i, { types: ['com.hit.one'] });
-    if (i < 11) return aSubscription(i, hit('com.hit.ten', i));
-    if (i < 1011) return aSubscription(i, hit('com.hit.thousand', i));
-    return aSubscription(i, background(i, types));
+    if (i < 1) return subscriptionFor(i, { types: ['com.hit.one'] });
+    if (i < 11) return subscriptionFor(i, hit('com.hit.ten', i));
+    if (i < 1011) return subscriptionFor(i, hit('com.hit.thousand', i));
+    return subscriptionFor(i, background(i, types));
   });
   // The smallest size has room for 989 of the 1,000.
-  for (let i = size; i < 1011; i++) subscriptions.push(aSubscription(i, hit('com.hit.thousand', i)));
+  for (let i = size; i < 1011; i++) subscriptions.push(subscriptionFor(i, hit('com.hit.thousand', i)));
   return { subscriptions, types };
 }
 
@@ -50,7 +49,7 @@ export function eventFor(type: string, number: number, source = `/shops/${number
 
 /** Gives an index nothing to look up: every event has to be asked. */
 export function anOpaqueSubscription(number: number): Subscription {
-  return aSubscription(10_000_000 + number, { filters: [{ sql: `amount > ${1000 + number}` }] });
+  return subscriptionFor(10_000_000 + number, { filters: [{ sql: `amount > ${1000 + number}` }] });
 }
 
 function hit(type: string, i: number): Interest {
@@ -76,28 +75,10 @@ function background(i: number, types: readonly string[]): Interest {
   return { filters: [{ sql: `source LIKE '/shops/${i}/%' OR subject = '/users/${i}' AND NOT EXISTS test` }] };
 }
 
-function aSubscription(number: number, interest: Interest): Subscription {
-  return {
+function subscriptionFor(number: number, interest: Interest): Subscription {
+  return aSubscription({
     id: `sub_${String(number).padStart(26, '0')}` as SubscriptionId,
     tenant: BENCH_TENANT,
-    spec: {
-      sink: `https://example.com/hooks/${number}`,
-      protocol: 'HTTP',
-      protocolsettings: { method: 'POST' },
-      filters: [],
-      ...interest,
-      config: {
-        contentMode: 'structured',
-        signature: { profile: 'standard-webhooks' },
-        retry: DEFAULT_RETRY_POLICY,
-        validation: NO_VALIDATION,
-        ...ENGINE_DEFAULTS,
-      },
-    },
-    state: 'active',
-    validation: { status: 'none', attempts: 0 },
-    revision: 1,
-    createdAtMs: 0,
-    updatedAtMs: 0,
-  };
+    spec: aSpec({ sink: `https://example.com/hooks/${number}`, ...interest }),
+  });
 }
