@@ -12,6 +12,7 @@ import { anEvent } from '#testkit/an-event';
 import { aSpec, aSubscription } from '#testkit/a-subscription';
 import { eventually } from '#testkit/eventually';
 import type { CompletedAttempt, ReadyDelivery } from '../attempt-delivery.ts';
+import type { BeforeRequest } from '../send-notification.ts';
 import { makeDrainLane, type DrainLanePorts } from './drain-lane.ts';
 import { makeFairSlots } from './fair-slots.ts';
 
@@ -417,30 +418,26 @@ test('shutdown does not wait for the turns nor for the distances of requests tha
   expect(slow.log).not.toContain('release');
 });
 
-test('requests of a rated lane keep their distance though signing is uneven (WH-11)', async () => {
-  const rated = aSubscription({ id: laneKey, spec: aSpec({ config: { rate: { requestsPerMinute: 600 } } }) });
-  const times: number[] = [];
-  let signing = 0;
-  const { lane } = aLane({
-    count: 4,
-    target: rated,
-    ports: {
-      sleep: (ms) => delay(ms),
-      async send({ task }, before) {
-        if (signing++ === 0) await delay(250);
-        await before?.();
-        times.push(performance.now());
-        return delivered(task);
-      },
-    },
-  });
-  await lane.done;
-  const distances = times.slice(1).map((time, i) => time - (times[i] ?? 0));
-  expect(times).toHaveLength(4);
-  expect(Math.min(...distances)).toBeGreaterThanOrEqual(99);
-});
+interface Signing {
+  readonly how: string;
+  sign(slowly: () => Promise<void>, before: BeforeRequest | undefined): Promise<void>;
+}
 
-test('and though one has grown old and is signed again in its turn (SA-10)', async () => {
+test.each<Signing>([
+  {
+    how: 'signing is uneven (WH-11)',
+    async sign(slowly, before) {
+      await slowly();
+      await before?.();
+    },
+  },
+  {
+    how: 'one has grown old and is signed again in its turn (SA-10)',
+    async sign(slowly, before) {
+      await before?.(slowly);
+    },
+  },
+])('requests of a rated lane keep their distance though $how', async ({ sign }) => {
   const rated = aSubscription({ id: laneKey, spec: aSpec({ config: { rate: { requestsPerMinute: 600 } } }) });
   const times: number[] = [];
   let signing = 0;
@@ -451,9 +448,9 @@ test('and though one has grown old and is signed again in its turn (SA-10)', asy
       sleep: (ms) => delay(ms),
       async send({ task }, before) {
         const isSlow = signing++ === 0;
-        await before?.(async () => {
+        await sign(async () => {
           if (isSlow) await delay(250);
-        });
+        }, before);
         times.push(performance.now());
         return delivered(task);
       },
