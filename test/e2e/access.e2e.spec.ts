@@ -5,6 +5,7 @@ import { connect } from '@nats-io/transport-node';
 import { openDatabase } from '#store/database';
 import { silentStoreLogger } from '#testkit/postgres';
 import { callApi } from '#testkit/tenant-client';
+import { formsOf } from './secret-forms.ts';
 import { startStage, type Stage } from './stage.ts';
 import { liveWholeLife, type WholeLife } from './whole-life.ts';
 
@@ -158,13 +159,3 @@ describe('guessing', () => {
     }
   });
 });
-
-/** The forms in which a secret could be written down. */
-function formsOf(secret: string): string[] {
-  const raw = Buffer.from(secret);
-  const encodings = ['base64', 'base64url', 'hex'] as const;
-  const forms = [secret, ...encodings.map((encoding) => raw.toString(encoding))];
-  const [, inner] = /^(?:whsec_)?([A-Za-z0-9+/]{42,}=*)$/.exec(secret) ?? [];
-  if (inner === undefined) return forms;
-  return [...forms, inner, ...encodings.map((encoding) => Buffer.from(inner, 'base64').toString(encoding))];
-}
