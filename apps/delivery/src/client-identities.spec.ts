@@ -61,6 +61,17 @@ describe('the identity of a subscription', () => {
     expect(asked).toEqual(['sealed-1', 'sealed-2', 'sealed-2']);
   });
 
+  test('is asked for again for another address, and while nothing is sent it is not kept', async () => {
+    const { identityOf, forget, asked } = someIdentities(pem('-one'), pem('-two'), pem('-three'));
+    const one = withCertificate('sealed');
+    expect(await identityOf(one)).toBe('-one');
+    const elsewhere = { ...one, spec: { ...one.spec, sink: 'https://elsewhere.example/' } } as Subscription;
+    expect(await identityOf(elsewhere)).toBe('-two');
+    forget(one.id, { ...elsewhere, state: 'paused' });
+    expect(await identityOf(elsewhere)).toBe('-three');
+    expect(asked).toHaveLength(3);
+  });
+
   test('is none without a client certificate, and nobody is asked', async () => {
     const { identityOf, asked } = someIdentities(pem('-one'));
     expect(await identityOf(aSubscription())).toBeUndefined();

@@ -19,14 +19,15 @@ export interface ClientIdentityPorts<Identity> {
   sleep(ms: number): Promise<void>;
 }
 
-/** Kept at a time; 0.1 MB each, or 1.3 MB where there is a CA file. */
+/** Kept at a time, 0.1 MB each. */
 const IDENTITIES_MAX = 1000;
 const ASKED_MAX = 5;
 const PAUSE_MS = 1000;
 
 interface Kept<Identity> {
-  /** The credential that it is made of. */
+  /** The credential that it is made of, and the address that it was given for. */
   readonly sealed: string;
+  readonly sink: string;
   readonly identity: Promise<Identity>;
 }
 
@@ -48,13 +49,15 @@ export function makeClientIdentities<Identity>(ports: ClientIdentityPorts<Identi
     const { certificateexpiresutc: expiresUtc = '' } = spec.sinkcredential ?? {};
     const expiresAtMs = timestampToUnixMs(expiresUtc) ?? -Infinity;
     if (tokenUse({ expiresAtMs }, { nowMs: ports.now() }) === 'expired') {
+      kept.delete(id);
       const detail = `the client certificate of the sink credential expires at ${expiresUtc}; replace it, then resume`;
       throw new SignatureRefused('credential_expired', { subscription: id }, detail);
     }
     if (sealed === undefined) throw new SignatureRefused('unseal_failed', { subscription: id });
     const known = kept.get(id);
-    const identity = known?.sealed === sealed ? known.identity : fetchIdentity(subscription, sealed);
-    keep(id, { sealed, identity });
+    const isKnown = known?.sealed === sealed && known.sink === spec.sink;
+    const identity = isKnown ? known.identity : fetchIdentity(subscription, sealed);
+    keep(id, { sealed, sink: spec.sink, identity });
     return identity;
   }
 
@@ -101,9 +104,11 @@ export function makeClientIdentities<Identity>(ports: ClientIdentityPorts<Identi
 
   return {
     identityOf,
-    /** Drops what a subscription that changed or is gone has no more. */
+    /** Drops what a subscription that changed has no more, and what is not used while nothing is sent. */
     forget(id: SubscriptionId, now: Subscription | undefined): void {
-      if (kept.get(id)?.sealed !== now?.sealedCredential) kept.delete(id);
+      const known = kept.get(id);
+      const isSame = known?.sealed === now?.sealedCredential && known?.sink === now?.spec.sink;
+      if (!isSame || now?.state !== 'active') kept.delete(id);
     },
   };
 }

@@ -11,7 +11,10 @@ export interface KeyRotationParts {
   readonly logger: Logger;
 }
 
-/** Rotates signing keys for as long as the registry runs, and waits for the round under way when it ends. */
+/**
+ * Rotates signing keys for as long as the registry runs, and waits for the round under way when it ends. A chore of the registry's
+ * and not of the janitor's, which knows rows only: these are commands, and keys that the signer makes.
+ */
 export class KeyRotationRunner implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #parts: KeyRotationParts;
   #timer: NodeJS.Timeout | undefined;

@@ -54,8 +54,9 @@ async function startOpenssl(port: number, version: string): Promise<ChildProcess
   const args = ['s_server', '-accept', `127.0.0.1:${port}`, ...files, '-Verify', '2', '-verify_return_error', version];
   // It ends when its input does.
   const server = spawn('openssl', args, { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
-  await once(server.stdout, 'data'); // ACCEPT
-  server.stdout.resume();
+  let said = '';
+  server.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await eventually(() => said.includes('ACCEPT'));
   return server;
 }
 
@@ -91,6 +92,23 @@ describe('a client certificate', () => {
     expect(received).toHaveLength(30);
     expect(received.filter(({ url, clientSha256 }) => url !== `/${clientSha256 ?? ''}`)).toEqual([]);
     expect(sink.connectionCount() - connectionsBefore).toBeLessThanOrEqual(6);
+  });
+
+  test('has no more connections to a sink than its limit, all identities together', async () => {
+    const client = aClient({ connectionsPerOrigin: 2 });
+    const pairs = await Promise.all(Array.from({ length: 5 }, () => authority.issue({ purpose: 'client' })));
+    const identities = pairs.map((pair) => identityOf(client, pair));
+    const release = Promise.withResolvers<object>();
+    const [before, connectionsBefore] = [sink.received.length, sink.connectionCount()];
+    sink.respondWith(() => release.promise);
+    const posts = [...identities, ...identities].map((identity) => client.post(sink.url, [], body, { identity }));
+    await eventually(() => sink.received.length - before === 2);
+    // Whoever is asked for without an identity has not to wait for them.
+    expect(await client.post(sink.url, [], body)).toMatchObject({ kind: 'error' });
+    expect(sink.connectionCount() - connectionsBefore).toBe(3);
+    release.resolve({});
+    sink.respondWith(() => ({}));
+    expect(await Promise.all(posts)).toEqual(posts.map(() => expect.objectContaining({ status: 204 })));
   });
 
   test('can be used after its key is wiped, and after its connections were given up', async () => {

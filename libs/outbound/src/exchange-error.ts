@@ -76,6 +76,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_REVOKED': `${CERTIFICATE_REFUSED}: it was revoked.`,
   'ERR_SSL_SSL/TLS_ALERT_UNSUPPORTED_CERTIFICATE': `${CERTIFICATE_REFUSED}: it is not meant for clients.`,
   'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN': `${CERTIFICATE_REFUSED}.`,
+  ERR_SSL_TLSV1_ALERT_ACCESS_DENIED: `${CERTIFICATE_REFUSED}: it is good, but may not do this.`,
+  ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR: 'The sink could not verify the handshake; is something between that changes it?',
+  ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR: 'The sink failed during the handshake.',
   ERR_SSL_WRONG_VERSION_NUMBER: NOT_TLS,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: NOT_TLS,
   ECONNRESET: 'The connection was closed by the sink or something between before an answer came.',
@@ -118,6 +121,6 @@ function describe(error: unknown): { code: string; message: string } {
   const detail = /:error:[0-9A-F]{8}:/.test(firstLine) ? knownCode : firstLine;
   return {
     code: knownCode,
-    message: (advice === undefined ? firstLine : `${advice} (${detail})`).slice(0, MESSAGE_MAX_CHARS),
+    message: (advice === undefined ? detail : `${advice} (${detail})`).slice(0, MESSAGE_MAX_CHARS),
   };
 }

@@ -10,6 +10,12 @@ export interface ExchangeLimits {
 }
 
 /**
+ * A request that has waited so long for a connection is not sent any more, however long its answer might take: what authorizes it
+ * would be too old (SA-10, `token-use.ts`).
+ */
+const SENT_WITHIN_MS = 15_000;
+
+/**
  * So much of a body beyond what is kept is read and thrown away, to keep the connection: a sink that answers with a
  * 20 KB page would otherwise cost a new TLS connection per notification (1.7 ms of CPU on both sides, reading 0.03 ms).
  */
@@ -28,6 +34,7 @@ export class ExchangeRecorder implements Dispatcher.DispatchHandler {
   readonly #settle: (exchange: Exchange) => void;
   readonly #limits: ExchangeLimits;
   readonly #timer: NodeJS.Timeout;
+  readonly #givenAt = performance.now();
   #controller: Dispatcher.DispatchController | undefined;
   #settled = false;
   #aborted = false;
@@ -46,6 +53,7 @@ export class ExchangeRecorder implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (performance.now() - this.#givenAt > SENT_WITHIN_MS) this.#onTimeout();
     this.#controller = controller;
     if (this.#aborted) controller.abort(new Error('given up before it was sent'));
   }
@@ -101,7 +109,8 @@ export class ExchangeRecorder implements Dispatcher.DispatchHandler {
     const { timeoutMs } = this.#limits;
     if (this.#controller === undefined) {
       // Those that have the connections tell how the sink is; this one was never sent.
-      const message = `Within ${timeoutMs} ms no connection to the sink was free: others of its host have them all.`;
+      const waitedMs = Math.min(timeoutMs, SENT_WITHIN_MS);
+      const message = `Within ${waitedMs} ms no connection to the sink was free: others of its host have them all.`;
       this.#finish({ kind: 'error', error: 'local_resources', message });
     } else this.#finish({ kind: 'error', error: 'timeout', message: `Within ${timeoutMs} ms no answer came.` });
   }

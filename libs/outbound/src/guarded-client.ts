@@ -4,8 +4,9 @@ import { Agent, Pool, type buildConnector } from 'undici';
 import { makeAddressGuard } from './address-guard.ts';
 import { makeAgentsOf, type ClientIdentity } from './client-identity.ts';
 import { ExchangeRecorder } from './exchange-recorder.ts';
-import { makeGuardedConnector, type ProxyOptions } from './guarded-connector.ts';
+import { makeGuardedConnector, type ConnectorOptions, type ProxyOptions } from './guarded-connector.ts';
 import type { Resolve } from './guarded-resolve.ts';
+import { makeOriginSlots } from './origin-slots.ts';
 import { makeRequestCheck } from './request-check.ts';
 import { makeSecureContext } from './secure-context.ts';
 import { makeSinkUrlCheck } from './sink-url.ts';
@@ -31,7 +32,7 @@ export interface GuardedClientOptions {
   readonly maxRequestHeaderBytes?: number;
   /** A body of a request that is longer is not sent. Default 16 777 216. */
   readonly maxRequestBytes?: number;
-  /** Connections to one origin at a time; requests beyond wait. Default 64. */
+  /** Connections to one origin at a time, and as many again of all identities together; requests beyond wait. Default 64. */
   readonly connectionsPerOrigin?: number;
   /**
    * No request is put on a connection older than this, and none is kept open unused for longer, so that a change of DNS
@@ -119,30 +120,35 @@ export function makeGuardedClient(options: GuardedClientOptions): GuardedClient 
   const { resolve, proxy } = options;
   const shared = { connectTimeoutMs, secureContext, http2, ...(resolve === undefined ? {} : { resolve }) };
   const http2Origins = new Set<string>();
-  const agentWith = (connect: buildConnector.connector) =>
+  const agentWith = (connect: buildConnector.connector, maxAgeMs = connectionMaxAgeMs) =>
     new Agent({
       connect: notingHttp2(connect, http2Origins),
       factory: (origin, poolOptions: Pool.Options) => new Pool(origin, poolOptions), // a lone Client has no clientTtl
       connections: connectionsPerOrigin,
       pipelining: 1,
       allowH2: false,
-      clientTtl: connectionMaxAgeMs,
-      keepAliveTimeout: Math.min(IDLE_MS, connectionMaxAgeMs), // when the server names no time
-      keepAliveMaxTimeout: connectionMaxAgeMs,
+      clientTtl: maxAgeMs,
+      keepAliveTimeout: Math.min(IDLE_MS, maxAgeMs), // when the server names no time
+      keepAliveMaxTimeout: maxAgeMs,
       maxHeaderSize: options.maxResponseHeaderBytes ?? 16_384,
       headersTimeout: 0, // the recorder's one timer covers everything, but see STREAM_TIMEOUT_SHARE
       bodyTimeout: 0,
     });
+  const identitySlots = makeOriginSlots(connectionsPerOrigin);
   const agents = makeAgentsOf(
     (identity) => {
-      const connector = { ...shared, ...(identity === undefined ? {} : { sinkSecureContext: identity.secureContext }) };
-      return {
-        guarded: agentWith(makeGuardedConnector({ ...connector, guard, ...(proxy === undefined ? {} : { proxy }) })),
-        // Pools are per origin: a connection opened for an exempt path must not carry a request that is not exempt.
-        exempt: agentWith(makeGuardedConnector({ ...connector, guard: () => undefined })),
+      const guardedOptions = { ...shared, guard, ...(proxy === undefined ? {} : { proxy }) };
+      // Pools are per origin: a connection opened for an exempt path must not carry a request that is not exempt.
+      const exemptOptions = { ...shared, guard: () => undefined };
+      const agentOf = (one: ConnectorOptions) => {
+        if (identity === undefined) return agentWith(makeGuardedConnector(one));
+        const own = { sinkSecureContext: identity.secureContext, sessionsMax: IDENTITY_SESSIONS_MAX };
+        const maxAgeMs = Math.min(connectionMaxAgeMs, IDENTITY_CONNECTION_MAX_AGE_MS);
+        return agentWith(identitySlots(makeGuardedConnector({ ...one, ...own })), maxAgeMs);
       };
+      return { guarded: agentOf(guardedOptions), exempt: agentOf(exemptOptions) };
     },
-    { idleMs: connectionMaxAgeMs + totalTimeoutMs },
+    { maxIdentities: IDENTITIES_MAX, idleMs: connectionMaxAgeMs + totalTimeoutMs },
   );
 
   function send(request: GuardedRequest, settle: (exchange: Exchange) => void): ExchangeRecorder | undefined {
@@ -191,6 +197,14 @@ export function makeGuardedClient(options: GuardedClientOptions): GuardedClient 
  */
 const STREAM_TIMEOUT_SHARE = 0.9;
 const IDLE_MS = 4000;
+
+/** With the connections of each, 0.1–0.2 MB. */
+const IDENTITIES_MAX = 1000;
+/** Most identities have one sink. */
+const IDENTITY_SESSIONS_MAX = 16;
+/** A connection that one identity does not use is a slot that another waits for. */
+const IDENTITY_CONNECTION_MAX_AGE_MS = 1000;
+
 const HTTP2_ORIGINS_MAX = 10_000;
 
 function notingHttp2(connect: buildConnector.connector, origins: Set<string>): buildConnector.connector {

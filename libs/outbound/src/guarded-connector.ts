@@ -30,20 +30,22 @@ export interface ConnectorOptions {
   /** True: HTTP/2 is offered as well, and the server chooses (ALPN). Default false. */
   readonly http2?: boolean;
   readonly proxy?: ProxyOptions;
+  /** Sessions of TLS that are kept, 1–3 KB each. Default 5000. */
+  readonly sessionsMax?: number;
 }
 
 /** Opens connections, directly or through a proxy, only to addresses that the guard lets through. */
 export function makeGuardedConnector(options: ConnectorOptions): buildConnector.connector {
   const { guard, connectTimeoutMs, secureContext, resolve, http2 = false, proxy } = options;
-  const { sinkSecureContext = secureContext } = options;
+  const { sinkSecureContext = secureContext, sessionsMax = 5000 } = options;
   const guardedResolve = makeGuardedResolve({ guard, ...(resolve === undefined ? {} : { resolve }) });
-  const sessions = makeLatest<Buffer>(SESSIONS_MAX);
+  const sessions = makeLatest<Buffer>(sessionsMax);
   const connectPlainly = buildConnector({
-    maxCachedSessions: SESSIONS_MAX,
+    maxCachedSessions: 2 * sessionsMax, // when it is full undici looks for one that is collected: half of them are
     timeout: connectTimeoutMs,
     allowH2: http2,
     preferH2: http2,
-    // One context for all: with `ca` in the options Node would parse all 265 roots for every connection (18 ms).
+    // One context for all: with `ca` in the options Node would parse all 265 roots for every connection.
     secureContext: sinkSecureContext,
     rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
     autoSelectFamily: true,
@@ -138,12 +140,9 @@ function connectLater(
 }
 
 /**
- * Sessions of TLS that are kept, 1–3 KB each. A sink that is sent to now and then has its connection opened anew for each
+ * The values that were kept last: sessions of TLS. A sink that is sent to now and then has its connection opened anew for each
  * notification; to resume costs us 0.9 ms of CPU instead of 1.25, and the sink no signature.
  */
-const SESSIONS_MAX = 5000;
-
-/** The values that were kept last. */
 function makeLatest<Value>(maxCount: number) {
   const values = new Map<string, Value>();
   return {

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { generate } from 'selfsigned';
 import { makeTestAuthority, type KeyAndCertificate, type TestAuthority } from '#testkit/certificates';
@@ -79,10 +79,34 @@ describe('a client certificate (SA-10)', () => {
       expect(JSON.stringify(found)).not.toContain(line);
   });
 
-  test('that OpenSSL would not use is refused: its key is too short', async () => {
-    const weak = await generate([{ name: 'commonName', value: 'client' }], { keyType: 'rsa', keySize: 1024 });
-    expect(check({ cert: weak.cert, key: weak.private }, Date.now() + 1000)).toEqual([
-      ['/sinkcredential/certificate', expect.stringMatching(/OpenSSL would not use it \(ERR_SSL_EE_KEY_TOO_SMALL\)/)],
+  test.each([1024, 8192])(
+    'with an RSA key of %d bits is refused: too short to be safe, or too slow to sign with',
+    (bits) => {
+      const { privateKey } = generateKeyPairSync('rsa', { modulusLength: bits });
+      const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+      expect(check({ ...pair, key })).toEqual([
+        ['/sinkcredential/privatekey', expect.stringMatching(`has ${bits} bits; 2048 to 4096 are possible`)],
+      ]);
+    },
+  );
+
+  test.each(['secp256k1', 'sect571r1'])('with a key on %s is refused: TLS does not know it', (namedCurve) => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve });
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    expect(check({ ...pair, key })).toEqual([
+      ['/sinkcredential/privatekey', expect.stringMatching(`TLS does not use the curve ${namedCurve}`)],
     ]);
+  });
+
+  test('is refused when its key has the right public half and signs wrongly', async () => {
+    const whole = await generate([{ name: 'commonName', value: 'client' }], { keyType: 'rsa', keySize: 2048 });
+    const jwk = createPrivateKey(whole.private).export({ format: 'jwk' });
+    const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+    const forged = createPrivateKey({ key: { ...stranger, n: jwk.n ?? '', kty: 'RSA' }, format: 'jwk' });
+    const key = forged.export({ type: 'pkcs8', format: 'pem' }).toString();
+    expect(check({ cert: whole.cert, key }, Date.now() + 1000)).toEqual([
+      ['/sinkcredential/privatekey', expect.stringMatching(/not the key of the first/)],
+    ]);
+    expect(check({ cert: whole.cert, key: whole.private }, Date.now() + 1000)).toEqual([]);
   });
 });

@@ -82,6 +82,15 @@ describe('a credential of our own', () => {
     expect(another.ok && another.value.credential).toEqual({ kind: 'set', credential: certificate });
   });
 
+  test('that is a client certificate may have its key as openssl ecparam writes it', () => {
+    const ofOpenssl = '-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n';
+    const privatekey = '-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n';
+    expect(credentialOf({ ...certificate, privatekey: ofOpenssl + privatekey })).toEqual({
+      kind: 'set',
+      credential: { ...certificate, privatekey },
+    });
+  });
+
   test('that is a client certificate leaves all headers to others, and wants TLS', () => {
     const headers = { Authorization: 'Bearer x' };
     expect(pointersOf({ ...http, sinkcredential: certificate, protocolsettings: { headers } })).toEqual([]);

@@ -87,9 +87,10 @@ const clientCertificate = pem(
 );
 const privateKey = pem(
   'the private key of the certificate, PEM',
-  /^\s*-----BEGIN (?<kind>(?:EC |RSA )?PRIVATE KEY)-----[A-Za-z0-9+/=\s]+-----END \k<kind>-----\s*$/,
+  // `openssl ecparam -genkey` puts the name of the curve before it.
+  /^\s*(?:-----BEGIN EC PARAMETERS-----[A-Za-z0-9+/=\s]+-----END EC PARAMETERS-----\s*)?-----BEGIN (?<kind>(?:EC |RSA )?PRIVATE KEY)-----[A-Za-z0-9+/=\s]+-----END \k<kind>-----\s*$/,
   'This must be one private key in PEM, not encrypted: -----BEGIN PRIVATE KEY----- … -----END PRIVATE KEY-----.',
-);
+).transform((text) => text.slice(text.lastIndexOf('-----BEGIN')));
 
 const SHAPES = {
   PLAIN: strictMembers({
