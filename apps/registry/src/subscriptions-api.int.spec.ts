@@ -262,6 +262,86 @@ describe('changing a subscription', () => {
     const wrong = { ...minimal, sinkcredential: { credentialtype: 'ACCESSTOKEN' } };
     expect(pointersOf(await call('PUT', path, key, { body: wrong }))).toEqual(['/sinkcredential']);
   });
+
+  describe('whose credential was given for one origin (SA-10)', () => {
+    const elsewhere = [
+      'https://other.example/hooks',
+      'http://example.com/hooks',
+      'https://example.com:8443/hooks',
+      'https://example.com./hooks',
+      String.raw`https://other.example\.example.com/hooks`,
+    ];
+    const refusal = {
+      rule: 'SA-10',
+      pointer: '/sinkcredential',
+      detail: expect.stringMatching(
+        /given for https:\/\/example\.com, not for http.*: give it again, or null to remove it\.$/,
+      ),
+    };
+    const sinkOf = async (path: string, key: string) =>
+      (await call('GET', path, key)).json<SubscriptionResource>().sink;
+
+    test.each(elsewhere)('does not take it along to %s', async (sink) => {
+      const key = await aKey();
+      const { path } = await subscribe(key, { sinkcredential: plain });
+      const shown = (await call('GET', path, key)).json<object>();
+      for (const [method, body] of [
+        ['PATCH', { sink }],
+        ['PATCH', { sink, sinkcredential: { credentialtype: 'PLAIN' } }],
+        ['PUT', { ...minimal, sink }],
+        ['PUT', { ...shown, sink }],
+      ] as const) {
+        const refused = await call(method, path, key, { body });
+        expect([refused.status, refused.json<ProblemBody>().errors]).toEqual([
+          400,
+          expect.arrayContaining([expect.objectContaining(refusal)]),
+        ]);
+      }
+      expect(await sinkOf(path, key)).toBe(minimal.sink);
+    });
+
+    test('takes along the one that comes with the new sink, or none', async () => {
+      const key = await aKey();
+      const [sink, ...bodies] = [
+        'https://other.example/',
+        { sinkcredential: plain },
+        { sinkcredential: null },
+      ] as const;
+      for (const [method, base] of [
+        ['PATCH', {}],
+        ['PUT', minimal],
+      ] as const) {
+        for (const body of bodies) {
+          const { path } = await subscribe(key, { sinkcredential: plain });
+          expect((await call(method, path, key, { body: { ...base, ...body, sink } })).status).toBe(200);
+        }
+      }
+    });
+
+    test('keeps it where only path, query or spelling of the origin change, and whatever else happens to it', async () => {
+      const key = await aKey();
+      const { path } = await subscribe(key, { sinkcredential: plain });
+      for (const sink of ['https://example.com/other?a=b', 'HTTPS://EXAMPLE.com:443/other'])
+        expect((await call('PATCH', path, key, { body: { sink } })).status).toBe(200);
+      for (const step of ['pause', 'resume', 'secret/rotate'])
+        expect((await call('POST', `${path}/${step}`, key)).status).toBe(200);
+      const after = (await call('GET', path, key)).json<SubscriptionResource>();
+      expect([after.sink, after.sinkcredential]).toEqual([
+        'HTTPS://EXAMPLE.com:443/other',
+        { credentialtype: 'PLAIN' },
+      ]);
+    });
+
+    test('does not take it along though another registry has stored it only now', async () => {
+      const key = await aKey();
+      for (let round = 0; round < 10; round++) {
+        const { path } = await subscribe(key, {}, 0);
+        expect((await call('PATCH', path, key, { body: { sinkcredential: plain } }, 1)).status).toBe(200);
+        const moved = await call('PATCH', path, key, { body: { sink: 'https://other.example/' } }, 0);
+        expect(pointersOf(moved)).toEqual(['/sinkcredential']);
+      }
+    });
+  });
 });
 
 describe('the query of subscriptions', () => {

@@ -1,5 +1,5 @@
 import { shownCredential } from '#contracts/http/sink-credential';
-import { credentialHeaderClashes, type SubscriptionRequest } from '#contracts/http/subscription-body';
+import type { SubscriptionRequest } from '#contracts/http/subscription-body';
 import type { Parsed, Violation } from '#contracts/http/violations';
 import { usesJwt } from '#core/credential/authorization';
 import { tokenEndpointOf, type SinkCredential } from '#core/credential/sink-credential';
@@ -11,6 +11,7 @@ import type { KeyAlgorithm } from '#core/signature/rfc9421';
 import { keyAlgorithmOf, usesSecret } from '#core/signature/signature-settings';
 import type { Caller } from '#platform/authenticate';
 import { subscriptionAggregate, type RegistryState } from './aggregates.ts';
+import { checkCredential } from './credentials/check-credential.ts';
 import { checkClientCertificate, shownCertificate } from './credentials/client-certificate.ts';
 import { checkSinksOf, type CheckSink } from './check-sink.ts';
 import type { CommandFor, CommandOptions, ExecuteCommand } from './execute-command.ts';
@@ -265,28 +266,8 @@ function checkExpiry(spec: SubscriptionSpec, nowMs: number): readonly Violation[
   return [{ pointer: '/config/expiresAt', detail: 'This is in the past; leave it out, or name a later instant.' }];
 }
 
-/** What a body says of the credential has to fit to the one there is (SA-10). */
-function checkCredential({ spec, credential }: SubscriptionRequest, state?: Subscription): readonly Violation[] {
-  const current = state?.spec.sinkcredential;
-  if (credential?.kind === 'keep' && !isSame(credential, current)) {
-    const detail = `There is no credential of the type ${credential.credentialtype} to keep; give all of its members.`;
-    return [{ rule: 'SA-10', pointer: '/sinkcredential', detail }];
-  }
-  const given = credential?.kind === 'set' ? shownCredential(credential.credential) : current;
-  return given === undefined || credential?.kind === 'remove' ? [] : credentialHeaderClashes(spec, given);
-}
-
 function shownOf(credential: SinkCredential): ShownCredential {
   return credential.credentialtype === 'CLIENTCERTIFICATE' ? shownCertificate(credential) : shownCredential(credential);
-}
-
-/** What is not named is as it is. */
-function isSame(
-  { kind: _kind, ...asked }: ShownCredential & { readonly kind: 'keep' },
-  current?: ShownCredential,
-): boolean {
-  const members = Object.entries(asked) as [keyof ShownCredential, string][];
-  return current !== undefined && members.every(([name, value]) => current[name] === value);
 }
 
 function refusedBy({ code, detail }: { readonly code: string; readonly detail: string }): SubscriptionWritten {
