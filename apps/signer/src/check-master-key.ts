@@ -10,8 +10,8 @@ export class WrongMasterKey extends Error {
     const found = [...missing].map(([id, counts]) => `the key ${id} sealed ${describeCounts(counts)}`);
     super(
       `The master key ${[...missing.keys()].join(', ')} is missing: ${found.join('; ')}. ` +
-        `Configured: ${configuredIds.join(', ')}. Give the missing one as well, behind the one that is to seal from now on: ` +
-        'POSTHASTE_MASTER_KEY=<new>,<old>. Without it they can not be opened.',
+        `Configured: ${configuredIds.join(', ')}. Give the missing one as well, behind the one that seals: ` +
+        'POSTHASTE_MASTER_KEY=<sealing>,<missing>. Without it they can not be opened.',
     );
   }
 }

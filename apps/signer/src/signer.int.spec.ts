@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { BusModule } from '#bus/bus.module';
 import { request } from '#bus/request';
@@ -217,6 +217,62 @@ describe('the signer', () => {
     await startSigner(SECOND_KEY);
     const [reply] = await sign(subscription);
     expect(new Webhook(secret).verify('{"n":1}', Object.fromEntries(reply?.ok ? reply.headers : []))).toEqual({ n: 1 });
+  });
+
+  describe('of which two run while the master key is replaced in one after the other', () => {
+    /** So many that each of two has sealed and been asked by chance: with all but 2⁻³¹. */
+    const MANY = 32;
+    const subscriptions: { id: SubscriptionId; sealed: string }[] = [];
+
+    beforeEach(async () => {
+      bus = await makeTestBus(nats.url);
+      subscriptions.length = 0;
+      for (let count = 0; count < 2; count++) await startSigner(FIRST_KEY);
+    });
+
+    /** The one that runs for longest stops, and starts with other keys: it refuses when it can not open all that is sealed. */
+    async function replaceOne(...masterKeys: Buffer[]): Promise<void> {
+      await running.shift()?.stop();
+      await startSigner(...masterKeys);
+    }
+
+    /** Why one does not open what the other, or a signer before them, has sealed. */
+    async function refusals(): Promise<string[]> {
+      for (let count = 0; count < MANY; count++) {
+        const id = newId();
+        const { sealed } = await sealedFor(id);
+        subscriptions.push({ id: await create(sealed, id), sealed });
+      }
+      const ids = subscriptions.map(({ id }) => id);
+      const replies = await Promise.all(Array.from({ length: MANY }, () => sign(...ids)));
+      return [...new Set(replies.flat().flatMap((reply) => (reply.ok ? [] : [reply.reason])))];
+    }
+
+    async function resealAll(): Promise<void> {
+      const reseal = subscriptions.map(({ id, sealed }) => ({ tenant, sealed, of: { subscription: id } }));
+      const { resealed } = await ask<ResealReply>({ reseal });
+      for (const [at, { id }] of subscriptions.entries()) {
+        const anew = resealed[at];
+        if (anew?.kind === 'resealed')
+          await append(id, { kind: 'SecretsResealed', sealedSecret: anew.sealed, atMs: 1, by: 'admin' });
+      }
+    }
+
+    test('each opens what the other seals at every step, in the order of docs/signatures.md', async () => {
+      for (const keys of [[FIRST_KEY, SECOND_KEY], [SECOND_KEY, FIRST_KEY], [SECOND_KEY]]) {
+        if (keys.length === 1) await resealAll();
+        for (let count = 0; count < 2; count++) {
+          await replaceOne(...keys);
+          expect(await refusals()).toEqual([]);
+        }
+      }
+    });
+
+    test('one that does not have the new key yet opens nothing that is sealed with it, and does not start again', async () => {
+      await replaceOne(SECOND_KEY, FIRST_KEY);
+      expect(await refusals()).toEqual(['wrong_master_key']);
+      await expect(replaceOne(FIRST_KEY)).rejects.toThrow(/^The master key \w+ is missing: .* sealed \d+ secret/);
+    });
   });
 
   test('signs with the secret before as well while one is rotated (SW-4)', async () => {
