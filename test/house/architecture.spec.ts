@@ -39,6 +39,16 @@ describe('the documents', () => {
     expect(relativeLinks(read('README.md'))).toContain('docs/glossary.md');
   });
 
+  test('name in docs/egress.md every service that something leaves from', () => {
+    const leaving = sources().flatMap((file) => {
+      const [, app = ''] = /^apps\/([^/]+)\/(?!.*\.spec\.ts$)/.exec(file) ?? [];
+      return app !== '' && /^import \{[^}]*\bmake(?:GuardedClient|NatsSinkClient)\b/m.test(read(file)) ? [app] : [];
+    });
+    const [, table = ''] = /^## What leaves$(.*?)^## /ms.exec(read('docs/egress.md')) ?? [];
+    expect(leaving.length).toBeGreaterThan(1);
+    expect(leaving.filter((app) => !new RegExp(`\\| the ${app}\\b[^|]*\\|$`, 'm').test(table))).toEqual([]);
+  });
+
   test('list every decision in the index of docs/adr', () => {
     const decisions = readdirSync(join(REPOSITORY, 'docs/adr')).filter((name) => /^\d{4}-.+\.md$/.test(name));
     expect(decisions.length).toBeGreaterThan(0);

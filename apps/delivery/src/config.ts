@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isUserAgent, USER_AGENT_MAX_LENGTH } from '#core/registry/user-agent';
 import {
   busVariables,
   egressVariables,
@@ -34,9 +35,12 @@ export const configSchema = z.object({
     .describe('Longest attempt in all, from connecting to the end of the response.'),
   POSTHASTE_USER_AGENT: z
     .string()
-    .min(1)
+    .refine(
+      (text) => text.length <= USER_AGENT_MAX_LENGTH && isUserAgent(text),
+      `must be products such as Acme-Hooks/1.0 and comments in parentheses, with blanks between, at most ${USER_AGENT_MAX_LENGTH} characters of ASCII (RFC 9110 10.1.5)`,
+    )
     .optional()
-    .describe('User-Agent of notifications; default Posthaste/<version>.'),
+    .describe('User-Agent of notifications: products and comments as in RFC 9110. Default Posthaste/<version>.'),
 });
 
 export type DeliveryConfig = z.output<typeof configSchema>;

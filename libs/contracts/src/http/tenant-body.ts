@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_TENANT_POLICY, policyOf, type Tenant, type TenantPolicy } from '#core/registry/tenant';
-import { isUserAgent } from '#core/registry/user-agent';
+import { isUserAgent, USER_AGENT_MAX_LENGTH } from '#core/registry/user-agent';
 import {
   DEFAULT_HEADER_PREFIX,
   hasOtherMeaning,
@@ -10,7 +10,6 @@ import {
 import { required, strictMembers } from './violations.ts';
 
 const NAME_MAX_LENGTH = 200;
-const USER_AGENT_MAX_LENGTH = 200;
 
 /** Free text for people: 1 to 200 characters without control characters. */
 export const displayName = z

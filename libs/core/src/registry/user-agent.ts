@@ -1,3 +1,6 @@
+/** Of those that an operator sets, for a tenant or for all. */
+export const USER_AGENT_MAX_LENGTH = 200;
+
 const PRODUCT = /[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?/y;
 
 /**
