@@ -15,24 +15,25 @@ export interface Worker {
 export class WorkerRunner implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #workers: readonly Worker[];
   readonly #health: HealthChecks;
-  #running: readonly Consuming[] = [];
+  readonly #running: Consuming[] = [];
 
   constructor(workers: readonly Worker[], health: HealthChecks) {
     this.#workers = workers;
     this.#health = health;
   }
 
+  /** When one can not start, the process is closed: those before it are stopped by {@link onModuleDestroy}. */
   onApplicationBootstrap(): void {
-    this.#running = this.#workers.map(({ name, trouble, start }) => {
+    for (const { name, trouble, start } of this.#workers) {
       const running = start();
+      this.#running.push(running);
       this.#health.add({
         name,
         check() {
           if (!running.isAlive()) throw new Error(trouble);
         },
       });
-      return running;
-    });
+    }
   }
 
   async onModuleDestroy(): Promise<void> {
