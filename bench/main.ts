@@ -1,10 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { runBare } from './bare.ts';
 import { runFairness } from './fairness.ts';
+import { runFlood } from './flood.ts';
 import { runIsolation } from './isolation.ts';
 import type { RunFigures } from './measure.ts';
 import { readOptions, type BenchOptions, type ScenarioName } from './options.ts';
 import { formatReport, makeReport, type ScenarioFigures } from './report.ts';
+import { runSign } from './sign.ts';
 import { startBenchSink, type BenchSink } from './start-sink.ts';
 import { runSteady } from './steady.ts';
 
@@ -15,6 +17,8 @@ const SCENARIOS: Record<ScenarioName, (options: BenchOptions, say: Say) => Promi
   steady: withSink(runSteady),
   isolation: runIsolation,
   fairness: async (options, say) => ({ runs: [], fairness: await runFairness(options, say) }),
+  flood: async (options, say) => ({ runs: [], flood: await runFlood(options, say) }),
+  sign: async (options, say) => ({ runs: [], sign: await runSign(options, say) }),
 };
 
 function withSink(run: (options: BenchOptions, sink: BenchSink, say: Say) => Promise<readonly RunFigures[]>) {

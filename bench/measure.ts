@@ -124,10 +124,11 @@ export function elsewhereShare({ cpuMs, machineBusyMs, atMs }: Usage): number {
   return round(Math.max(0, machineBusyMs - oursMs) / (atMs * availableParallelism()), 2);
 }
 
-export function percentiles(ascendingUs: Float64Array): RunFigures['latencyMs'] {
+/** @param digits of a millisecond */
+export function percentiles(ascendingUs: Float64Array, digits = 1): RunFigures['latencyMs'] {
   const at = (share: number) => {
     const index = Math.min(ascendingUs.length - 1, Math.ceil(share * ascendingUs.length) - 1);
-    return round((ascendingUs[index] ?? Number.NaN) / 1000, 1);
+    return round((ascendingUs[index] ?? Number.NaN) / 1000, digits);
   };
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
+import { SIGN_PROFILE_NAMES, type SignProfile } from './sign-profiles.ts';
 
-const SCENARIOS = ['bare', 'steady', 'isolation', 'fairness'] as const;
+const SCENARIOS = ['bare', 'steady', 'isolation', 'fairness', 'flood', 'sign'] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 export interface BenchOptions {
@@ -9,6 +10,14 @@ export interface BenchOptions {
   readonly events: number;
   /** Events per second of the open-loop run. */
   readonly rate: number;
+  /** Signatures per second, one open-loop run of `sign` with each. */
+  readonly rates: readonly number[];
+  /** In which the ways that `sign` compares take turns. */
+  readonly rounds: number;
+  /** How often a step of `sign` is repeated when others disturbed it. */
+  readonly repeats: number;
+  /** That `sign` measures. */
+  readonly signatures: readonly SignProfile[];
   /** Length of the open-loop run, seconds. */
   readonly seconds: number;
   /** Events before anything is measured: the compiler has to see the code first. */
@@ -18,7 +27,7 @@ export interface BenchOptions {
   readonly delivery: number;
   /** Numbers of delivery processes, one run of `isolation` with each. */
   readonly workers: readonly number[];
-  /** Deliveries to sinks in trouble, or of the burst. */
+  /** Deliveries to sinks in trouble, or of the burst; events of the flood. */
   readonly backlog: number;
   /** Per second, as they come. */
   readonly backlogRate: number;
@@ -31,12 +40,15 @@ export interface BenchOptions {
 }
 
 const USAGE = `npm run bench -- [scenario] [options]
-  --quick               20 s in all: for a look, not for a figure
+  --quick               20 s in all (sign 80): for a look, not for a figure
   --scenario NAME       ${SCENARIOS.join(' | ')}; default bare and steady
   --events N            of the max-rate run, default 20000
-  --rate N              events/s of the open-loop run, default 400; isolation 100, fairness 20
-  --seconds N           length of the open-loop run, default 20; isolation and fairness 60
-  --backlog N           deliveries to bad sinks (isolation) or of the burst (fairness), default 100000
+  --rate N              events/s of the open-loop run, default 400; isolation 100, fairness and flood 20, sign 500 and 2000
+  --seconds N           length of the open-loop run, default 20; isolation and fairness 60, flood 10, sign 2
+  --rounds N            of sign, default 5
+  --repeats N           of sign: a step is repeated so often while others take more than 5 % of the machine, default 0
+  --signature NAME      of sign, only this one: ${SIGN_PROFILE_NAMES.join(' | ')}
+  --backlog N           deliveries to bad sinks (isolation) or of the burst (fairness), events of the flood, default 100000
   --backlog-rate N      of them per second (isolation), default 500
   --plain               http:// sinks instead of https://
   --all-in-one          steady in one process instead of one per service
@@ -52,6 +64,8 @@ const DEFAULTS: Record<ScenarioName, { rate: string; seconds: string; quickSecon
   steady: QUEUE_DEFAULTS,
   isolation: { rate: '100', seconds: '60', quickSeconds: '15' },
   fairness: { rate: '20', seconds: '60', quickSeconds: '10' },
+  flood: { rate: '20', seconds: '10', quickSeconds: '5' },
+  sign: { rate: '500', seconds: '2', quickSeconds: '1' },
 };
 
 /** @throws Error with the usage when an option is wrong or help is asked for */
@@ -68,6 +82,9 @@ export function readOptions(args: readonly string[]): BenchOptions {
       scenario: { type: 'string' },
       events: { type: 'string' },
       rate: { type: 'string' },
+      rounds: { type: 'string' },
+      repeats: { type: 'string' },
+      signature: { type: 'string' },
       backlog: { type: 'string' },
       'backlog-rate': { type: 'string', default: '500' },
       seconds: { type: 'string' },
@@ -89,6 +106,10 @@ export function readOptions(args: readonly string[]): BenchOptions {
     scenarios,
     events: wholeNumber(values.events ?? (quick ? '4000' : '20000')),
     rate: wholeNumber(values.rate ?? byScenario.rate),
+    rates: values.rate === undefined ? [500, 2000] : [wholeNumber(values.rate)],
+    rounds: wholeNumber(values.rounds ?? (quick ? '2' : '5')),
+    repeats: values.repeats === undefined ? 0 : wholeNumber(values.repeats),
+    signatures: oneOf(values.signature, SIGN_PROFILE_NAMES) ?? SIGN_PROFILE_NAMES,
     seconds: wholeNumber(values.seconds ?? (quick ? byScenario.quickSeconds : byScenario.seconds)),
     backlog: wholeNumber(values.backlog ?? (quick ? '10000' : '100000')),
     backlogRate: wholeNumber(values['backlog-rate']),

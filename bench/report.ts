@@ -1,13 +1,19 @@
 import { cpus, totalmem } from 'node:os';
 import type { FairnessFigures } from './fairness.ts';
+import { floodLines, type FloodFigures } from './flood.ts';
 import type { IsolationFigures } from './isolation.ts';
 import { isOfSystem, round, type RunFigures } from './measure.ts';
 import type { BenchOptions } from './options.ts';
+import { signLines } from './sign-report.ts';
+import type { SignProfileFigures } from './sign-figures.ts';
+import { table } from './table.ts';
 
 export interface ScenarioFigures {
   readonly runs: readonly RunFigures[];
   readonly isolation?: readonly IsolationFigures[];
   readonly fairness?: FairnessFigures;
+  readonly flood?: FloodFigures;
+  readonly sign?: readonly SignProfileFigures[];
 }
 
 export interface BenchReport {
@@ -65,9 +71,11 @@ export function formatReport({ machine, scenarios, ratio }: BenchReport): string
   const all = Object.entries(scenarios).flatMap(([name, { runs }]) => runs.map((run) => ({ name, run })));
   if (all.length > 0) lines.push(...table([head, ...all.map(({ name, run }) => row(name, run))]), '');
   for (const { name, run } of all) lines.push(`${name}, ${loadOf(run)}: CPU-ms per delivery: ${byProcess(run)}`);
-  for (const { isolation = [], fairness } of Object.values(scenarios)) {
+  for (const { isolation = [], fairness, flood, sign } of Object.values(scenarios)) {
     for (const one of isolation) lines.push('', ...isolationLines(one));
     if (fairness !== undefined) lines.push('', ...fairnessLines(fairness));
+    if (flood !== undefined) lines.push('', ...floodLines(flood));
+    if (sign !== undefined) lines.push(...signLines(sign));
   }
   lines.push(
     '',
@@ -123,9 +131,4 @@ function byProcess({ cpuMsPerDeliveryByProcess }: RunFigures): string {
     .toSorted(([, a], [, b]) => b - a)
     .map(([name, ms]) => `${name} ${ms}`)
     .join(', ');
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
-  return rows.map((cells) => cells.map((cell, column) => cell.padStart(widths[column] ?? 0)).join('  '));
 }
