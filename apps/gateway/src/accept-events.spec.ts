@@ -17,7 +17,7 @@ function recorder({ maxEventBytes = 1000, ...overrides }: Partial<AcceptPorts> &
       return Promise.resolve({ seq: stored.length, duplicate });
     },
     eventSubject: (tenant, type) => `ce.${tenant}.${type}`,
-    shortHash: (text) => `hash(${text})`,
+    deduplicationIdOf: (tenant, source, id) => `${tenant} ${source} ${id}`,
     ...overrides,
   };
   const acceptEvents = makeAcceptEvents(ports, { maxEventBytes });

@@ -4,8 +4,9 @@ import { eventSizeViolation } from '#core/event/event-size';
 import { parseHttpRequest } from '#core/event/http-binding';
 import { natsHeaderBytes, toNatsMessage } from '#core/event/nats-binding';
 import { toStructuredJson } from '#core/event/structured-json';
-import { eventKeyInput, type TenantId } from '#core/ids';
+import type { TenantId } from '#core/ids';
 import { isOperationalType, reservedType } from '#core/match/operational-event';
+import type { DeduplicationIdOf } from '#platform/deduplication-id';
 
 /** What the use case needs from outside. */
 export interface AcceptPorts {
@@ -16,7 +17,7 @@ export interface AcceptPorts {
     options: { msgId: string; headers: readonly (readonly [string, string])[] },
   ): Promise<{ seq: number; duplicate: boolean }>;
   eventSubject(tenant: TenantId, type: string): string;
-  shortHash(text: string): string;
+  readonly deduplicationIdOf: DeduplicationIdOf;
 }
 
 export interface AcceptedEvent {
@@ -67,7 +68,7 @@ export function makeAcceptEvents(ports: AcceptPorts, { maxEventBytes }: { maxEve
     const type = attributeOf(event, 'type') ?? '';
     const { headers, payload } = toStoredMessage(event);
     const { duplicate } = await ports.publish(ports.eventSubject(tenant, type), payload, {
-      msgId: ports.shortHash(eventKeyInput(tenant, source, id)),
+      msgId: ports.deduplicationIdOf(tenant, source, id),
       headers: traceparent === undefined ? headers : [...headers, ['traceparent', traceparent]],
     });
     return { id, source, duplicate };

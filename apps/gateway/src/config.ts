@@ -17,7 +17,7 @@ export const configSchema = z.object({
   ...eventVariables,
   ...publicVariables,
   POSTHASTE_ADMIN_TOKEN: secret(z.string().min(16, 'must have at least 16 characters')).describe(
-    'Operator token; may publish for a tenant with the header Posthaste-Tenant.',
+    'Operator token; may publish for a tenant with the header Posthaste-Tenant. The same for all gateways: they derive deduplication ids from it.',
   ),
   POSTHASTE_PUBLISH_ORIGINS: listVariable
     .default(['*'])

@@ -7,7 +7,8 @@ import { makeKeyUses } from '#bus/key-uses';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import { answerMessageId, encodeValidation } from '#contracts/bus/validation';
 import { makeApiKeyFinder, makeAuthenticate } from '#platform/authenticate';
-import { constantTimeEqual, sha256Hex, shortHash } from '#platform/digest';
+import { makeDeduplicationIdOf } from '#platform/deduplication-id';
+import { constantTimeEqual, sha256Hex } from '#platform/digest';
 import { originOf } from '#platform/public-address';
 import { CLOCK, CONFIG, METRICS, type Clock } from '#platform/tokens';
 import { makeAcceptEvents } from './accept-events.ts';
@@ -81,7 +82,7 @@ function makePublishPorts(
         publish: (subject, payload, options) =>
           publisher.publish(subject, payload, { ...options, timeoutMs: STORE_TIMEOUT_MS }),
         eventSubject: (tenant, type) => topology.eventSubject(tenant, type),
-        shortHash,
+        deduplicationIdOf: makeDeduplicationIdOf(config.POSTHASTE_ADMIN_TOKEN),
       },
       { maxEventBytes: config.POSTHASTE_EVENT_MAX_BYTES },
     ),

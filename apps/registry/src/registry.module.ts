@@ -6,6 +6,7 @@ import { BUS, REGISTRY_SNAPSHOT } from '#bus/bus.module';
 import type { Bus } from '#bus/connection';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import type { TenantId } from '#core/ids';
+import { makeDeduplicationIdOf } from '#platform/deduplication-id';
 import type { HealthChecks } from '#platform/health';
 import type { Logger } from '#platform/logger';
 import { CLOCK, CONFIG, HEALTH_CHECKS, LOGGER, METRICS, type Clock } from '#platform/tokens';
@@ -122,11 +123,12 @@ const DAY_MS = 24 * 3_600_000;
     },
     {
       provide: REGISTRY_WORKERS,
-      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, EXECUTE, CLOCK, LOGGER, METRICS, HEALTH_CHECKS],
+      inject: [BUS, REGISTRY_SNAPSHOT, READ_SIDE, CONFIG, EXECUTE, CLOCK, LOGGER, METRICS, HEALTH_CHECKS],
       useFactory: (
         bus: Bus,
         snapshot: RegistrySnapshot,
         db: Database,
+        config: RegistryConfig,
         execute: ExecuteCommand,
         clock: Clock,
         logger: Logger,
@@ -134,7 +136,8 @@ const DAY_MS = 24 * 3_600_000;
         health: HealthChecks,
       ) => {
         const readEvent = makeReadEvent(bus);
-        const parts = { bus, snapshot, db, execute, clock, logger, metrics, readEvent };
+        const deduplicationIdOf = makeDeduplicationIdOf(config.POSTHASTE_ADMIN_TOKEN);
+        const parts = { bus, snapshot, db, execute, deduplicationIdOf, clock, logger, metrics, readEvent };
         return new WorkerRunner(registryWorkers(parts), health);
       },
     },

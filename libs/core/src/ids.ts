@@ -68,7 +68,7 @@ export function deliveryIdInput(tenant: TenantId, source: string, id: string, su
   return `${tenant} ${subscription} ${source.length}:${source}${id}`;
 }
 
-/** What the deduplication id of an event is the hash of: tenant, source and id (CE-2). */
+/** What the deduplication id of an event is the MAC of: tenant, source and id (CE-2). Length-prefixed as well. */
 export function eventKeyInput(tenant: TenantId, source: string, id: string): string {
   return `${tenant} ${source.length}:${source}${id}`;
 }
