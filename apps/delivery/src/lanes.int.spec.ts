@@ -112,22 +112,26 @@ async function deliverElsewhere(): Promise<{ die(): Promise<void> }> {
 
 /** What a matcher does, as far as lanes depend on it: the delivery is stored before the event is acknowledged. */
 function startMatching(): Consuming {
-  const { streams, consumers } = bus.topology;
-  return consumeEach(bus, { stream: streams.EVENTS, consumer: consumers.matcher, slots: 4 }, async (message) => {
-    const { subscription, traits } = JSON.parse(Buffer.from(message.data).toString()) as Published;
-    const task = {
-      delivery: `dlv_${subscription.slice(-6)}_${String(traits.id)}` as DeliveryId,
-      tenant,
-      subscription,
-      eventSeq: message.seq,
-      acceptedAtMs: message.timestampMs,
-      attempt: 1,
-      firstAttempt: 1,
-      event: { kind: 'inline' as const, value: anEvent(traits) },
-    };
-    await bus.publisher.publish(bus.topology.deliverSubject(subscription), encodeDeliveryTask(task));
-    message.ack();
-  });
+  const { streams } = bus.topology;
+  return consumeEach(
+    bus,
+    { stream: streams.EVENTS, consumer: bus.topology.matcherOf(tenant), slots: 4 },
+    async (message) => {
+      const { subscription, traits } = JSON.parse(Buffer.from(message.data).toString()) as Published;
+      const task = {
+        delivery: `dlv_${subscription.slice(-6)}_${String(traits.id)}` as DeliveryId,
+        tenant,
+        subscription,
+        eventSeq: message.seq,
+        acceptedAtMs: message.timestampMs,
+        attempt: 1,
+        firstAttempt: 1,
+        event: { kind: 'inline' as const, value: anEvent(traits) },
+      };
+      await bus.publisher.publish(bus.topology.deliverSubject(subscription), encodeDeliveryTask(task));
+      message.ack();
+    },
+  );
 }
 
 interface Published {

@@ -16,6 +16,8 @@ export interface MatchBatchPorts {
   readonly catchUp: MatchPorts['catchUp'];
   readonly matchEvent: (stored: StoredEvent) => Matching;
   readonly tenantOfSubject: (subject: string) => string | undefined;
+  /** Of the subject that an event is stored under, the one that it was published on. */
+  readonly publishedSubject: (stored: string) => string;
   readonly observe: (result: MatchResult) => void;
   readonly logger: Logger;
 }
@@ -71,7 +73,7 @@ export function makeMatchBatch(ports: MatchBatchPorts) {
     const isMarkedOperational = headers.some(([name, value]) => name === MARK_NAME && value === MARK_VALUE);
     return {
       tenant: (ports.tenantOfSubject(message.subject) ?? '') as TenantId,
-      subject: message.subject,
+      subject: ports.publishedSubject(message.subject),
       seq: message.seq,
       acceptedAtMs: message.timestampMs,
       parsed: parseNatsMessage(headers, message.data),

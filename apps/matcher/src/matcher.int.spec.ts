@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Bus } from '#bus/connection';
 import { consumeBatches, type Consuming } from '#bus/consume';
 import { openLaneStates, type LaneStates } from '#bus/lane-states';
+import { makeMatchedFloor } from '#bus/matched-floor';
 import { openRegistrySnapshot, type RegistrySnapshot } from '#bus/registry-snapshot';
 import { makeWakes } from '#bus/wake';
 import { decodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
@@ -93,11 +94,13 @@ interface Matcher {
 
 interface MatcherOptions {
   readonly budget?: number;
+  readonly maxDetached?: number;
   readonly replace?: (ports: MatchPorts) => Partial<MatchPorts>;
 }
 
 /** As the module puts it together, on a connection of its own. */
-async function startMatcher({ budget = 1_000_000, replace = () => ({}) }: MatcherOptions = {}): Promise<Matcher> {
+async function startMatcher(options: MatcherOptions = {}): Promise<Matcher> {
+  const { budget = 1_000_000, maxDetached = 100, replace = () => ({}) } = options;
   const own = await bus.another();
   const [snapshot, laneStates] = await Promise.all([openRegistrySnapshot(own), openLaneStates(own)]);
   const wakes = makeWakes(own);
@@ -115,19 +118,24 @@ async function startMatcher({ budget = 1_000_000, replace = () => ({}) }: Matche
   const matchBatch = makeMatchBatch({
     catchUp: ports.catchUp,
     matchEvent: makeMatchEvent({ ...ports, ...replace(ports) }, turns, { maxEventBytes: 1_000_000 }),
-    tenantOfSubject: (subject) => own.topology.tenantOfEventSubject(subject),
+    tenantOfSubject: own.topology.tenantOfEventSubject,
+    publishedSubject: own.topology.publishedEventSubject,
     observe: () => undefined,
     logger: silentLogger as never,
   });
   const { streams, consumers } = own.topology;
   const source = {
     stream: streams.EVENTS,
-    consumer: consumers.matcher,
+    consumer: [consumers.unpartitionedMatcher, ...consumers.matchers],
     maxMessages: 200,
     maxBytes: 16_000_000,
     maxWaitMs: 0,
   };
-  const consuming = consumeBatches(own, { ...source, maxDetached: { messages: 100, bytes: 1_000_000 } }, matchBatch);
+  const consuming = consumeBatches(
+    own,
+    { ...source, maxDetached: { messages: maxDetached, bytes: 10_000_000 } },
+    matchBatch,
+  );
   const stopFolds = (): Promise<unknown> => Promise.all([snapshot.stop(), laneStates.stop()]);
   let isOver = false;
   const matcher: Matcher = {
@@ -165,10 +173,12 @@ async function storedOn(road: 'deliver' | 'bulk'): Promise<number> {
   return all.reduce((sum, [, count]) => sum + count, 0);
 }
 
-async function eventsInHand(): Promise<{ unacknowledged: number; waiting: number; floor: number }> {
+async function eventsInHand(): Promise<{ unacknowledged: number; waiting: number }> {
   const { streams, consumers } = bus.topology;
-  const info = await bus.jsm.consumers.info(streams.EVENTS, consumers.matcher);
-  return { unacknowledged: info.num_ack_pending, waiting: info.num_pending, floor: info.ack_floor.stream_seq };
+  const names = [consumers.unpartitionedMatcher, ...consumers.matchers];
+  const infos = await Promise.all(names.map((name) => bus.jsm.consumers.info(streams.EVENTS, name)));
+  const sumOf = (key: 'num_ack_pending' | 'num_pending') => infos.reduce((sum, info) => sum + info[key], 0);
+  return { unacknowledged: sumOf('num_ack_pending'), waiting: sumOf('num_pending') };
 }
 
 async function allIsAcknowledged(): Promise<boolean> {
@@ -265,28 +275,58 @@ describe('a lane', () => {
     await eventually(
       async () => (await stored('LANES'))[`lane.${id}`] === 1 && (await eventsInHand()).unacknowledged === 1,
     );
-    expect((await eventsInHand()).floor).toBe(0);
+    const { floor } = makeMatchedFloor(bus);
+    expect(await floor(ACME)).toBe(0);
     gate.resolve();
-    await eventually(async () => (await eventsInHand()).floor === 2);
+    await eventually(async () => (await floor(ACME)) === 2);
     expect(await stored('LANES')).toEqual({ [`lane.${id}`]: 2 });
   });
 });
 
-describe('a large fan-out', () => {
-  /** Everything of the bulk road waits until it is opened. */
-  function blocked(): { open: () => void; replace: NonNullable<MatcherOptions['replace']> } {
-    const gate = Promise.withResolvers<void>();
-    return {
-      open: gate.resolve,
-      replace: ({ publishTask }) => ({
-        async publishTask(road, task, payload) {
-          if (road === 'bulk') await gate.promise;
-          await publishTask(road, task, payload);
-        },
-      }),
-    };
-  }
+/** Everything of the bulk road waits until it is opened. */
+function blocked(): { open: () => void; replace: NonNullable<MatcherOptions['replace']> } {
+  const gate = Promise.withResolvers<void>();
+  return {
+    open: gate.resolve,
+    replace: ({ publishTask }) => ({
+      async publishTask(road, task, payload) {
+        if (road === 'bulk') await gate.promise;
+        await publishTask(road, task, payload);
+      },
+    }),
+  };
+}
 
+describe('a backlog of one tenant', () => {
+  test('that does not get on holds up nobody in another partition, whose events came later (ADR 0014)', async () => {
+    expect(bus.topology.matcherOf(OTHER)).not.toBe(bus.topology.matcherOf(ACME));
+    await subscribe(ACME, { types: ['t'] });
+    const others = await subscribe(OTHER, { types: ['t'] });
+    await Promise.all(Array.from({ length: 1500 }, () => publish(ACME, { type: 't' })));
+    expect(await publish(OTHER, { type: 't' })).toBe(1501);
+    const { open, replace } = blocked();
+    await startMatcher({
+      maxDetached: 1000,
+      replace: (ports) => ({ ...replace(ports), takeFromBudget: (tenant) => tenant !== ACME }),
+    });
+    const road = `deliver.${bus.topology.partitionOf(others)}.${others}`;
+    await eventually(async () => (await stored('DELIVERIES'))[road] === 1);
+    await eventually(async () => (await eventsInHand()).unacknowledged >= 600);
+    for (let more = 1; more <= 5; more++) {
+      await publish(OTHER, { type: 't' });
+      await eventually(async () => (await stored('DELIVERIES'))[road] === 1 + more);
+    }
+    expect(Object.keys(await stored('DELIVERIES'))).toEqual([road]);
+    const { floor } = makeMatchedFloor(bus);
+    await eventually(async () => (await floor(OTHER)) === 1506);
+    expect(await floor(ACME)).toBe(0);
+    open();
+    await eventually(allIsAcknowledged);
+    expect(await storedOn('bulk')).toBe(1500);
+  });
+});
+
+describe('a large fan-out', () => {
   test('that is stuck holds up no small event, of its tenant or of another (4: fan-out)', async () => {
     await Promise.all(Array.from({ length: LARGE }, () => subscribe(ACME, { types: ['many'] })));
     const [own, others] = [await subscribe(ACME, { types: ['few'] }), await subscribe(OTHER, { types: ['few'] })];
@@ -345,5 +385,8 @@ describe('an operational event', () => {
     await eventually(allIsAcknowledged);
     expect(await stored('DELIVERIES')).toEqual({ [`deliver.${bus.topology.partitionOf(asking)}.${asking}`]: 1 });
     expect(await stored('DEADLETTERS')).toEqual({ 'dead.acme._rejected': 1 });
+    const query = { last_by_subj: bus.topology.deadSubject(ACME, '_rejected') };
+    const entry = await bus.jsm.streams.getMessage(bus.topology.streams.DEADLETTERS, query);
+    expect(entry?.json()).toMatchObject({ kind: 'rejected', subject: bus.topology.eventSubject(ACME, type) });
   });
 });

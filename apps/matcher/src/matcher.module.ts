@@ -18,9 +18,9 @@ import { makeMatchPorts } from './matcher.ports.ts';
 
 /** A quarter of the publisher's window: what does not take turns always finds room. */
 const TURNS_AT_ONCE = 256;
-/** As many as the consumer has unacknowledged at most; of large events fewer. */
+/** One partition has about half of it at most, which keeps all turns busy; of large events fewer. */
 const DETACHED_MAX = { messages: 1000, bytes: 64 * 1024 * 1024 };
-/** Of the events that are pulled and wait, and once more of those that are matched. */
+/** Of the events that are matched together; as many wait, or of each partition the largest message of the server. */
 const PULLED_MAX_BYTES = 16 * 1024 * 1024;
 
 /** EVENTS → which subscriptions? → DELIVERIES and LANES. */
@@ -76,7 +76,8 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
     const matchBatch = makeMatchBatch({
       catchUp: () => this.#snapshot.catchUp(),
       matchEvent: makeMatchEvent(this.#ports(), this.#turns, { maxEventBytes: this.#config.POSTHASTE_EVENT_MAX_BYTES }),
-      tenantOfSubject: (subject) => topology.tenantOfEventSubject(subject),
+      tenantOfSubject: topology.tenantOfEventSubject,
+      publishedSubject: topology.publishedEventSubject,
       observe: (result) => {
         this.#matched.inc({ result: labelOf(result) });
       },
@@ -86,7 +87,7 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
       this.#bus,
       {
         stream: topology.streams.EVENTS,
-        consumer: topology.consumers.matcher,
+        consumer: [topology.consumers.unpartitionedMatcher, ...topology.consumers.matchers],
         maxMessages: this.#config.POSTHASTE_MATCHER_BATCH,
         maxBytes: PULLED_MAX_BYTES,
         maxWaitMs: 0,
@@ -98,7 +99,7 @@ export class MatcherModule implements OnApplicationBootstrap, OnModuleDestroy {
     this.#health.add({
       name: 'matcher',
       check() {
-        if (!consuming.isAlive()) throw new Error('the consumer of EVENTS is not running');
+        if (!consuming.isAlive()) throw new Error('a consumer of EVENTS is not running');
       },
     });
   }

@@ -4,6 +4,7 @@ import type { TenantId } from '#core/ids';
 /** An event as EVENTS keeps it. */
 export interface StoredEvent {
   readonly tenant: TenantId;
+  /** That it was published on. */
   readonly subject: string;
   readonly seq: number;
   readonly acceptedAtMs: number;

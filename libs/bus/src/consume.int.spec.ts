@@ -396,6 +396,68 @@ describe('consumeBatches with messages that go on beside their batch', () => {
   });
 });
 
+describe('consumeBatches of several consumers', () => {
+  const [MANY, FEW] = [0, 1];
+  const several = () => ({
+    stream: bus.topology.streams.DELIVERIES,
+    consumer: bus.topology.consumers.fresh.slice(0, 2),
+  });
+  const publishTo = (partition: number, count: number): Promise<unknown> =>
+    Promise.all(
+      Array.from({ length: count }, (_, i) =>
+        bus.publisher.publish(`${bus.deployment}.deliver.${partition}.x`, Buffer.from(`${partition}-${i}`)),
+      ),
+    );
+  const isHere = async (partition: number): Promise<boolean> => {
+    const name = bus.topology.consumers.fresh[partition] ?? '';
+    return (await bus.jsm.consumers.info(bus.topology.streams.DELIVERIES, name)).num_ack_pending > 0;
+  };
+
+  test('has one of each in every batch, however much another has', async () => {
+    await publishTo(MANY, 100);
+    const gate = Promise.withResolvers<void>();
+    const batches: string[][] = [];
+    const consuming = consumeBatches(bus, { ...several(), maxMessages: 10, maxWaitMs: 0 }, async (messages) => {
+      batches.push(messages.map(({ data }) => text(data)));
+      await gate.promise;
+      for (const message of messages) message.ack();
+    });
+    await eventually(() => batches.length === 1);
+    await publishTo(FEW, 3);
+    await eventually(() => isHere(FEW));
+    await bus.nc.flush();
+    gate.resolve();
+    await eventually(async () => (await storedCount()) === 0);
+    expect(batches[1]?.filter((name) => name.startsWith(`${FEW}-`))).toEqual(['1-0', '1-1', '1-2']);
+    const ofMany = batches.flat().filter((name) => name.startsWith(`${MANY}-`));
+    expect(ofMany).toEqual(Array.from({ length: 100 }, (_, i) => `0-${i}`));
+    await consuming.stop();
+  });
+
+  test('leaves room for others beside what of one goes on', async () => {
+    const begun: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const consuming = consumeBatches(
+      bus,
+      { ...several(), maxMessages: 1, maxWaitMs: 0, maxDetached: { messages: 6, bytes: Infinity } },
+      async (messages) =>
+        messages.map((message) => {
+          begun.push(text(message.data));
+          return { message, work: gate.promise.then(() => message.ack()) };
+        }),
+    );
+    await publishTo(MANY, 10);
+    await eventually(() => begun.length === 3);
+    await publishTo(FEW, 1);
+    await eventually(() => begun.length === 4);
+    expect(begun).toEqual(['0-0', '0-1', '0-2', '1-0']);
+    gate.resolve();
+    await eventually(async () => (await storedCount()) === 0);
+    expect(begun).toHaveLength(11);
+    await consuming.stop();
+  });
+});
+
 describe('consumeBatches by bytes', () => {
   test('never holds more than it has room for, and takes what is larger than the rest of its room', async () => {
     const small = await startNats({ maxPayloadBytes: 2 * 1024 * 1024 });

@@ -1,7 +1,7 @@
 import type { Bus } from './connection.ts';
 import type { Delivered, TrackedDelivery } from './delivered.ts';
-import { flush, makeHeld, settleWith } from './held.ts';
-import { makePuller } from './puller.ts';
+import { flush, makeHeld, settleWith, type Held } from './held.ts';
+import { makePuller, type Puller } from './puller.ts';
 import { makeSlots, type Slots } from './slots.ts';
 
 export interface Consuming {
@@ -21,11 +21,18 @@ export interface ConsumeEachOptions {
 
 export interface ConsumeBatchesOptions {
   readonly stream: string;
-  readonly consumer: string;
+  /** Of several, each has its turn in a batch: one message of each that has any. */
+  readonly consumer: string | readonly string[];
   readonly maxMessages: number;
-  /** Bytes of a batch, and of those that gather meanwhile, as in {@link PullerOptions.capacityBytes}. Default: no bound. */
+  /**
+   * Bytes of a batch, and of those that gather meanwhile, as in {@link PullerOptions.capacityBytes}; of several consumers the
+   * largest message that the server takes may gather for each. Default: no bound.
+   */
   readonly maxBytes?: number;
-  /** While more than this goes on beside the batches ({@link Detached}), no other batch begins. Default: no bound. */
+  /**
+   * While more than this goes on beside the batches ({@link Detached}), no other batch begins. Of several consumers none may
+   * have more of it than is left, so that there is room for others. Default: no bound.
+   */
   readonly maxDetached?: { readonly messages: number; readonly bytes: number };
   /** How long a batch that is not full waits for others, from its first message or the end of the handler before it. */
   readonly maxWaitMs: number;
@@ -156,6 +163,19 @@ export function consumeAtOnce(
   };
 }
 
+/** What one of the consumers of {@link consumeBatches} has here. */
+interface Line {
+  readonly queue: TrackedDelivery[];
+  readonly held: Held;
+  readonly puller: Puller;
+  readonly detached: Load;
+}
+
+interface Load {
+  messages: number;
+  bytes: number;
+}
+
 /**
  * Hands messages to `handler` in batches, one batch at a time: everything that waits, up to `maxMessages`. While a handler
  * runs the next batch gathers. The handler settles each message but those that it answers as detached, which go on beside
@@ -163,92 +183,130 @@ export function consumeAtOnce(
  */
 export function consumeBatches(
   bus: Bus,
-  { stream, consumer, maxMessages, maxBytes, maxWaitMs, maxDetached }: ConsumeBatchesOptions,
+  { stream, consumer, maxMessages, maxBytes = Infinity, maxWaitMs, maxDetached }: ConsumeBatchesOptions,
   handler: (messages: readonly Delivered[]) => Promise<readonly Detached[] | void>,
 ): Consuming {
-  const queue: TrackedDelivery[] = [];
-  const held = makeHeld(bus, stream, consumer);
-  const capacityBytes = maxBytes === undefined ? {} : { capacityBytes: maxBytes };
-  const puller = makePuller(bus, { stream, consumer, capacity: maxMessages, ...capacityBytes }, enqueue);
-  const detached = new Map<Delivered, Promise<void>>();
-  let detachedBytes = 0;
+  const consumers = typeof consumer === 'string' ? [consumer] : consumer;
+  const capacityBytes = maxBytes === Infinity ? {} : { capacityBytes: maxBytes / consumers.length };
+  const lines = consumers.map(openLine);
+  const detached = new Set<Promise<void>>();
+  const detachedLoad: Load = { messages: 0, bytes: 0 };
+  /** Whose turn it is. */
+  let turn = 0;
   let stopping = false;
   let running: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  function enqueue(message: TrackedDelivery): void {
-    if (stopping) {
-      message.nak();
-      return;
-    }
-    held.add(message);
-    queue.push(message);
-    if (running !== undefined) return;
-    if (queue.length >= maxMessages) start();
+  function openLine(name: string): Line {
+    const queue: TrackedDelivery[] = [];
+    const held = makeHeld(bus, stream, name);
+    const puller = makePuller(bus, { stream, consumer: name, capacity: maxMessages, ...capacityBytes }, (message) => {
+      if (stopping) {
+        message.nak();
+        return;
+      }
+      held.add(message);
+      queue.push(message);
+      if (running === undefined) goOn({ atOnce: false });
+    });
+    return { queue, held, puller, detached: { messages: 0, bytes: 0 } };
+  }
+
+  /** Waits a little, also after a batch: a consumer that is behind would otherwise be so with many small batches. */
+  function goOn({ atOnce }: { atOnce: boolean }): void {
+    const waiting = lines.reduce((sum, line) => sum + (mayTakeOf(line) ? line.queue.length : 0), 0);
+    if (waiting === 0 || stopping) return;
+    if (waiting >= maxMessages || atOnce) start();
     else timer ??= setTimeout(start, maxWaitMs);
   }
 
   function start(): void {
     clearTimeout(timer);
     timer = undefined;
-    if (running !== undefined || isFull()) return;
-    running = work().finally(() => {
+    if (running !== undefined) return;
+    const batch = take();
+    if (batch.size === 0) return;
+    running = work(batch).finally(() => {
       running = undefined;
-      goOn();
+      goOn({ atOnce: maxWaitMs === 0 });
     });
   }
 
-  /** Waits here too: a consumer that is behind would otherwise be so with many small batches. */
-  function goOn(): void {
-    if (queue.length === 0 || stopping) return;
-    if (queue.length >= maxMessages || maxWaitMs === 0) start();
-    else timer ??= setTimeout(start, maxWaitMs);
+  /** One of each line in turns, as long as there is something and it fits. */
+  function take(): Map<TrackedDelivery, Line> {
+    const batch = new Map<TrackedDelivery, Line>();
+    const open = lines.map((line) => mayTakeOf(line));
+    const taken = lines.map(() => ({ messages: 0, bytes: 0 }));
+    let bytes = 0;
+    for (let passed = 0; passed < lines.length && batch.size < maxMessages; turn = (turn + 1) % lines.length) {
+      const [line, ofLine] = [lines[turn], taken[turn]] as [Line, Load];
+      const [message] = line.queue;
+      passed++;
+      if (message === undefined || open[turn] !== true) continue;
+      if (batch.size > 0 && bytes + message.bytes > maxBytes) break;
+      batch.set(message, line);
+      line.queue.shift();
+      bytes += message.bytes;
+      ofLine.messages++;
+      ofLine.bytes += message.bytes;
+      passed = 0;
+    }
+    for (const [i, load] of taken.entries()) if (load.messages > 0) lines[i]?.puller.release(load.messages, load.bytes);
+    return batch;
   }
 
-  async function work(): Promise<void> {
-    const batch = queue.splice(0, maxMessages);
-    puller.release(batch.length, bytesOf(batch));
-    const waitedFor = new Set(batch);
+  async function work(batch: ReadonlyMap<TrackedDelivery, Line>): Promise<void> {
+    const waitedFor = new Set(batch.keys());
     await settleWith(bus, waitedFor, async () => {
-      const goingOn = new Map(((await handler(batch)) ?? []).map(({ message, work: own }) => [message, own]));
-      for (const message of batch) {
+      const answered = (await handler([...waitedFor])) ?? [];
+      const goingOn = new Map(answered.map(({ message, work: own }) => [message, own]));
+      for (const [message, line] of batch) {
         const own = goingOn.get(message);
-        if (own !== undefined && waitedFor.delete(message)) detach(message, own);
+        if (own !== undefined && waitedFor.delete(message)) detach(line, message, own);
       }
     });
-    for (const message of waitedFor) held.remove(message);
+    for (const message of waitedFor) batch.get(message)?.held.remove(message);
   }
 
-  function detach(message: TrackedDelivery, own: Promise<void>): void {
-    detachedBytes += message.bytes;
+  function detach(line: Line, message: TrackedDelivery, own: Promise<void>): void {
+    const count = (sign: 1 | -1): void => {
+      for (const load of [line.detached, detachedLoad]) {
+        load.messages += sign;
+        load.bytes += sign * message.bytes;
+      }
+    };
+    count(1);
     const ended = settleWith(bus, [message], () => own).finally(() => {
-      held.remove(message);
-      detached.delete(message);
-      detachedBytes -= message.bytes;
-      if (running === undefined) goOn();
+      line.held.remove(message);
+      detached.delete(ended);
+      count(-1);
+      if (running === undefined) goOn({ atOnce: maxWaitMs === 0 });
     });
-    detached.set(message, ended);
+    detached.add(ended);
   }
 
-  function isFull(): boolean {
-    return maxDetached !== undefined && (detached.size >= maxDetached.messages || detachedBytes >= maxDetached.bytes);
+  /** None of several takes the last of the room: however much one has, half of what it leaves is there for another. */
+  function mayTakeOf(line: Line): boolean {
+    if (maxDetached === undefined) return true;
+    const own = lines.length === 1 ? NOTHING : line.detached;
+    return (
+      own.messages < maxDetached.messages - detachedLoad.messages && own.bytes < maxDetached.bytes - detachedLoad.bytes
+    );
   }
 
   return {
-    isAlive: () => puller.isAlive(),
+    isAlive: () => lines.every(({ puller }) => puller.isAlive()),
     async stop() {
       stopping = true;
       clearTimeout(timer);
-      await puller.stop();
-      for (const message of queue.splice(0)) message.nak();
+      await Promise.all(lines.map(({ puller }) => puller.stop()));
+      for (const { queue } of lines) for (const message of queue.splice(0)) message.nak();
       await running;
-      await Promise.all(detached.values());
-      held.stop();
+      await Promise.all(detached);
+      for (const { held } of lines) held.stop();
       await flush(bus);
     },
   };
 }
 
-function bytesOf(messages: readonly TrackedDelivery[]): number {
-  return messages.reduce((sum, { bytes }) => sum + bytes, 0);
-}
+const NOTHING: Load = { messages: 0, bytes: 0 };

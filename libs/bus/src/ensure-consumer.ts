@@ -7,7 +7,9 @@ const EXISTS_OTHERWISE: readonly number[] = [10013, 10148];
 
 /** Creates a durable consumer, or changes one that is there with another configuration. Safe to race. */
 export async function ensureConsumer(jsm: JetStreamManager, { stream, config }: WantedConsumer): Promise<void> {
-  if (await isThere(jsm, { stream, config })) return;
+  const found = await findConsumer(jsm, { stream, config });
+  // Who may not make consumers may still ask.
+  if (found !== undefined && configDifferences(config, found).length === 0) return;
   try {
     await jsm.consumers.add(stream, { ...config });
   } catch (error) {
@@ -16,13 +18,15 @@ export async function ensureConsumer(jsm: JetStreamManager, { stream, config }: 
   }
 }
 
-/** Whether it is there as it is wanted: who may not make consumers may still ask. */
-async function isThere(jsm: JetStreamManager, { stream, config }: WantedConsumer): Promise<boolean> {
+/** Its configuration; undefined when it, or its stream, is not there. */
+export async function findConsumer(
+  jsm: JetStreamManager,
+  { stream, config }: WantedConsumer,
+): Promise<object | undefined> {
   try {
-    const { config: found } = await jsm.consumers.info(stream, config.durable_name);
-    return configDifferences(config, found).length === 0;
+    return (await jsm.consumers.info(stream, config.durable_name)).config;
   } catch (error) {
-    if (error instanceof JetStreamApiError && NOT_FOUND.includes(error.code)) return false;
+    if (error instanceof JetStreamApiError && NOT_FOUND.includes(error.code)) return undefined;
     throw error;
   }
 }

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { TopologyError } from './bus-errors.ts';
 import type { BusLogger } from './bus-logger.ts';
 import { configDifferences, type ConfigDifference } from './config-differences.ts';
-import { ensureConsumer } from './ensure-consumer.ts';
+import { ensureConsumer, findConsumer } from './ensure-consumer.ts';
 import type { Publisher } from './publisher.ts';
 import type { Topology, WantedStream } from './topology.ts';
 
@@ -35,6 +35,7 @@ export interface TopologyTarget {
  */
 export async function ensureTopology(bus: TopologyTarget): Promise<void> {
   await checkServer(bus);
+  await byWhoMay(bus, `consumer ${bus.topology.consumers.unpartitionedMatcher}`, () => narrowMatcher(bus));
   for (const wanted of bus.topology.streamConfigs()) {
     await byWhoMay(bus, `stream ${wanted.name}`, () => ensureStream(bus, wanted));
   }
@@ -95,6 +96,16 @@ async function checkServer(bus: TopologyTarget): Promise<void> {
     );
   }
   if (level < 5) bus.logger.warn({ version, level }, 'nats: this server is older than 2.15, the only release tested');
+}
+
+/**
+ * Of an installation from before partitions: from the moment EVENTS is updated, this consumer must not take what those of the
+ * partitions take as well.
+ */
+async function narrowMatcher({ jsm, topology }: TopologyTarget): Promise<void> {
+  const { unpartitionedMatcher: name } = topology.consumers;
+  const wanted = topology.consumerConfigs().find(({ config }) => config.durable_name === name);
+  if (wanted !== undefined && (await findConsumer(jsm, wanted)) !== undefined) await ensureConsumer(jsm, wanted);
 }
 
 /** Creates or updates one stream and compares what the server echoes. Losing a race against another process is fine. */

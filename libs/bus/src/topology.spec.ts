@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { SUBJECT_ROOTS } from '#contracts/bus/subject-roots';
-import { makeTopology, PARTITIONS } from './topology.ts';
+import { EVENT_PARTITIONS, makeTopology, PARTITIONS } from './topology.ts';
 
 const topology = makeTopology();
 const blue = makeTopology({ deployment: 'blue' });
@@ -122,8 +122,26 @@ describe('makeTopology', () => {
     }
   });
 
-  test('reads the tenant back from an event subject', () => {
+  test('takes the events of every partition with a consumer of its own, and those from before there were any', () => {
+    const on = blue.consumerConfigs().filter(({ stream }) => stream === blue.streams.EVENTS);
+    const takes = on.map(({ config }) => [config.durable_name, config.filter_subject]);
+    const partitions = Array.from({ length: EVENT_PARTITIONS }, (_, p) => [`matcher-${p}`, `blue.ce-p.${p}.>`]);
+    expect(takes).toEqual([['matcher', 'blue.ce.*.>'], ...partitions, ['projector', undefined]]);
+    expect(new Set(['acme', 'globex', 'initech'].map((tenant) => blue.matcherOf(tenant))).size).toBeGreaterThan(1);
+  });
+
+  test.each([
+    [topology, 'ce.acme.com.example', 'ce-p.15.acme.com.example'],
+    [blue, 'blue.ce.acme.x', 'blue.ce-p.3.acme.x'],
+  ])('says what a stored event was published on', ({ publishedEventSubject }, published, stored) => {
+    expect(publishedEventSubject(stored)).toBe(published);
+    expect(publishedEventSubject(published)).toBe(published);
+  });
+
+  test('reads the tenant back from an event subject, published or stored', () => {
     expect(blue.tenantOfEventSubject('blue.ce.acme.com.example')).toBe('acme');
+    expect(blue.tenantOfEventSubject('blue.ce-p.7.acme.com.example')).toBe('acme');
     expect(blue.tenantOfEventSubject('ce.acme.com.example')).toBeUndefined();
+    expect(blue.tenantOfEventSubject('blue.ce-q.7.acme')).toBeUndefined();
   });
 });

@@ -42,6 +42,12 @@ export const DEFAULT_TOPOLOGY_OPTIONS: TopologyOptions = {
 /** The common road is split in eight by subscription, so that a stuck sink holds up at most an eighth for a moment. */
 export const PARTITIONS = 8;
 
+/**
+ * Tenants share matchers' attention by partition: a backlog of one holds up a sixteenth of the others (ADR 0014). The server
+ * puts events there, so another number would be another subject, and consumers of their own for what is stored already.
+ */
+export const EVENT_PARTITIONS = 16;
+
 /** Redelivery to another matcher after a crash. The fan-out must still be in the duplicate window then. */
 const MATCHER_ACK_WAIT_MAX_MS = 30_000;
 
@@ -91,7 +97,10 @@ export interface Topology {
   readonly partitions: 8;
   /** Durable consumer names. `fresh`, `bulk` and `retry` have one per partition; `projector` exists on four streams. */
   readonly consumers: {
-    readonly matcher: 'matcher';
+    /** On EVENTS: one per partition of tenants. */
+    readonly matchers: readonly string[];
+    /** On EVENTS: what was stored before there were partitions, under the subject that it was published on. */
+    readonly unpartitionedMatcher: 'matcher';
     readonly projector: 'projector';
     readonly fresh: readonly string[];
     /** On DELIVERIES: what a tenant published above its budget. */
@@ -116,9 +125,15 @@ export interface Topology {
   };
   /** The stream that holds a tenant's events: one for all today; sharding by hash of the tenant changes only this. */
   eventsStream(tenant: string): string;
-  /** `ce.<tenant>.<type>` */
+  /** `ce.<tenant>.<type>`: where it is published. The server stores it as `ce-p.<p>.<tenant>.<type>`. */
   eventSubject(tenant: string, type: string): string;
-  /** The tenant token of an event subject, or undefined when it is not one. Not checked to be a tenant id. */
+  /** `ce.*.>`: every subject that events are published on, and that those from before partitions are stored under. */
+  readonly eventSubjects: string;
+  /** The subject that a message of EVENTS was published on, of the one that it is stored under. */
+  publishedEventSubject(stored: string): string;
+  /** The consumer of EVENTS that takes a tenant's events. */
+  matcherOf(tenant: string): string;
+  /** The tenant token of an event subject, published or stored, or undefined when it is not one. Not checked to be a tenant id. */
   tenantOfEventSubject(subject: string): string | undefined;
   /** `registry.<tenant>.<aggregate>.<id>` */
   registrySubject(tenant: string, aggregate: string, id: string): string;
@@ -184,6 +199,7 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
   const dot = options.deployment === '' ? '' : `${options.deployment}.`;
   const numbers = Array.from({ length: PARTITIONS }, (_, p) => p);
   const partitionOf = (id: string): number => fnv1a(id) % PARTITIONS;
+  const matchers = Array.from({ length: EVENT_PARTITIONS }, (_, p) => `matcher-${p}`);
   const topology: Topology = {
     options,
     partitions: PARTITIONS,
@@ -203,7 +219,8 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
       LEASES: `${stream}LEASES`,
     },
     consumers: {
-      matcher: 'matcher',
+      matchers,
+      unpartitionedMatcher: 'matcher',
       projector: 'projector',
       fresh: numbers.map((p) => `fresh-${p}`),
       bulk: numbers.map((p) => `bulk-${p}`),
@@ -219,8 +236,17 @@ export function makeTopology(given: Partial<TopologyOptions> = {}): Topology {
     },
     eventsStream: () => topology.streams.EVENTS,
     eventSubject: (tenant, type) => `${dot}ce.${tenant}.${typeToSubject(type)}`,
-    tenantOfEventSubject: (subject) =>
-      subject.startsWith(`${dot}ce.`) ? subject.slice(dot.length + 3).split('.', 1)[0] : undefined,
+    eventSubjects: `${dot}ce.*.>`,
+    publishedEventSubject: (stored) =>
+      stored.startsWith(`${dot}ce-p.`)
+        ? `${dot}ce${stored.slice(stored.indexOf('.', dot.length + 'ce-p.'.length))}`
+        : stored,
+    // As the server does it, of the bytes of a token; ids of tenants are ASCII.
+    matcherOf: (tenant) => matchers[fnv1a(tenant) % EVENT_PARTITIONS] as string,
+    tenantOfEventSubject(subject) {
+      const published = topology.publishedEventSubject(subject);
+      return published.startsWith(`${dot}ce.`) ? published.slice(dot.length + 3).split('.', 1)[0] : undefined;
+    },
     registrySubject: (tenant, aggregate, id) => `${dot}registry.${tenant}.${aggregate}.${id}`,
     partitionOf,
     deliverSubject: (subscription) => `${dot}deliver.${partitionOf(subscription)}.${subscription}`,
@@ -294,6 +320,11 @@ function streamConfigs(streams: Topology['streams'], dot: string, options: Topol
       ...common,
       name: streams.EVENTS,
       subjects: [`${dot}ce.*.>`],
+      // Nobody can publish onto what it is stored under: that is no subject of any stream.
+      subject_transform: {
+        src: `${dot}ce.*.>`,
+        dest: `${dot}ce-p.{{partition(${EVENT_PARTITIONS},1)}}.{{wildcard(1)}}.>`,
+      },
       max_age: retention,
       duplicate_window: deduplication,
     },
@@ -376,7 +407,10 @@ function streamConfigs(streams: Topology['streams'], dot: string, options: Topol
   ];
 }
 
-function consumerConfigs({ streams, consumers, options }: Topology, dot: string): readonly WantedConsumer[] {
+function consumerConfigs(
+  { streams, consumers, options, eventSubjects }: Topology,
+  dot: string,
+): readonly WantedConsumer[] {
   const ackWaitMs = options.ackWaitSeconds * 1000;
   const durable = (name: string, maxAckPending: number, waitMs = ackWaitMs) => ({
     durable_name: name,
@@ -389,7 +423,13 @@ function consumerConfigs({ streams, consumers, options }: Topology, dot: string)
     max_waiting: 512,
   });
   return [
-    { stream: streams.EVENTS, config: durable(consumers.matcher, 1000, Math.min(ackWaitMs, MATCHER_ACK_WAIT_MAX_MS)) },
+    ...[
+      { name: consumers.unpartitionedMatcher, filter_subject: eventSubjects },
+      ...consumers.matchers.map((name, p) => ({ name, filter_subject: `${dot}ce-p.${p}.>` })),
+    ].map(({ name, filter_subject }) => ({
+      stream: streams.EVENTS,
+      config: { ...durable(name, 1000, Math.min(ackWaitMs, MATCHER_ACK_WAIT_MAX_MS)), filter_subject },
+    })),
     ...consumers.fresh.map((name, p) => ({
       stream: streams.DELIVERIES,
       config: { ...durable(name, 512), filter_subject: `${dot}deliver.${p}.*` },

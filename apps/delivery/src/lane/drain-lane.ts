@@ -8,7 +8,7 @@ import type { LaneState } from '#core/lane/lane-state';
 import { makePace } from '#core/lane/pace';
 import { requestsPerMinuteOf } from '#core/lane/road';
 import { isOurFault, type DeadReason } from '#core/delivery/outcome';
-import type { SubscriptionId } from '#core/ids';
+import type { SubscriptionId, TenantId } from '#core/ids';
 import { deliveryFateOf } from '#core/registry/subscription-state';
 import type { Subscription } from '#core/registry/subscription';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
@@ -45,7 +45,8 @@ export interface DrainLanePorts extends Attempts {
     changes: readonly LaneChange[],
     target: Subscription | undefined,
   ): Promise<LaneState | undefined>;
-  matchedFloor(): Promise<number>;
+  /** Sequence of EVENTS up to which everything of a tenant has been matched and stored. */
+  matchedFloor(tenant: TenantId): Promise<number>;
   remove(laneSeq: number): Promise<void>;
   newestSeq(laneKey: SubscriptionId): Promise<number>;
   settle(task: DeliveryTask, completed: CompletedAttempt, options: SettleOptions): Promise<void>;
@@ -182,7 +183,8 @@ export function makeDrainLane(ports: DrainLanePorts) {
           return false;
         case 'floor':
           run(async () => {
-            of.floor(await ports.matchedFloor(), ports.now());
+            // One that is gone is not in order any more.
+            of.floor(target === undefined ? 0 : await ports.matchedFloor(target.tenant), ports.now());
           });
           return false;
         case 'pause':

@@ -1,6 +1,7 @@
 /** First tokens of the subjects of an installation without a deployment; no deployment may be called like one. */
 export const SUBJECT_ROOTS: readonly string[] = [
   'ce',
+  'ce-p',
   'registry',
   'deliver',
   'bulk',
