@@ -1,19 +1,26 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { connect, headers as natsHeaders, type NatsConnection } from '@nats-io/transport-node';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { WrongLastSequence } from '#bus/bus-errors';
+import { connectBus } from '#bus/connection';
+import { inboxPrefixOf } from '#bus/inbox';
+import { sha256Hex } from '#platform/digest';
 import { eventually } from '#testkit/eventually';
+import { callApi } from '#testkit/tenant-client';
+import { silentLogger } from '#testkit/test-bus';
 import { startStage, type Stage } from './stage.ts';
 import { liveWholeLife } from './whole-life.ts';
 
 jest.setTimeout(120_000);
 
-const USERS = ['gateway', 'matcher', 'delivery', 'signer', 'registry', 'projector', 'acme', 'globex'];
+const SERVICES = ['gateway', 'matcher', 'delivery', 'signer', 'registry', 'projector'];
+const USERS = [...SERVICES, 'acme', 'globex'];
 const passwords = new Map(USERS.map((user) => [user, `p${randomBytes(12).toString('hex')}`]));
 const passwordOf = (user: string): string => passwords.get(user) ?? '';
 
@@ -49,7 +56,9 @@ afterAll(async () => {
 
 /** What the server refused to this connection arrives as a status, after the flush. */
 async function connectAs(user: string, password = passwordOf(user)) {
-  const nc = await connect({ servers: stage.cluster.natsUrl, user, pass: password, maxReconnectAttempts: 0 });
+  const inboxes = SERVICES.includes(user) ? { inboxPrefix: inboxPrefixOf(user) } : {};
+  const server = { servers: stage.cluster.natsUrl, maxReconnectAttempts: 0 };
+  const nc = await connect({ ...server, ...inboxes, user, pass: password });
   connections.push(nc);
   const refusals: string[] = [];
   void (async () => {
@@ -59,9 +68,29 @@ async function connectAs(user: string, password = passwordOf(user)) {
 }
 
 describe('the accounts in deploy/nats/accounts.conf', () => {
-  test('every service does all of its work as its own user', async () => {
-    await liveWholeLife(stage, 'acme');
+  test('every service does all of its work as its own user, and a gateway hears nothing of what others are answered', async () => {
+    const { nc, refusals } = await connectAs('gateway');
+    const heard: string[] = [];
+    const listen = (subject: string): void => {
+      nc.subscribe(subject, { callback: (error, message) => void (error === null && heard.push(message.subject)) });
+    };
+    const others = ['_INBOX_delivery.>', '_INBOX_registry.>', 'signer.>'];
+    const everything = ['>', '*.>', '_INBOX.>', ...others];
+    for (const subject of everything) listen(subject);
+    await nc.flush();
+    await eventually(() => refusals.length === everything.length);
+
+    const delivery = await connectAs('delivery');
+    const registry = await connectAs('registry');
+    let answersToThem = 0;
+    delivery.nc.subscribe('_INBOX_delivery.>', { callback: () => void answersToThem++ });
+    registry.nc.subscribe('_INBOX_registry.>', { callback: () => void answersToThem++ });
+    await liveWholeLife(stage, 'acme'); // secrets are sealed, notifications are signed
+    await delivery.nc.request('signer.certificate', '{}', { timeout: 5_000 });
     expect(refusedIn(stage)).toEqual([]);
+    expect(answersToThem).toBeGreaterThan(0);
+    await nc.flush();
+    expect(heard).toEqual([]);
   });
 
   test('a producer of a tenant publishes for it with the acknowledgement of JetStream', async () => {
@@ -73,6 +102,7 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
 
   test.each([
     ['events of another tenant', 'ce.globex.com.example.contact.updated'],
+    ['what the server stores its events under', 'ce-p.15.acme.com.example.contact.updated'],
     ['what only Posthaste tells', 'ce.acme.io.posthaste.subscription.disabled'],
     ['the registry', 'registry.acme.subscription.sub_x'],
     ['a delivery', 'deliver.0.sub_x'],
@@ -106,6 +136,7 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
   test.each([
     ['gateway', 'registry.acme.subscription.sub_x'],
     ['gateway', 'journal.acme.attempt'],
+    ['gateway', 'ce-p.15.acme.com.example.contact.updated'],
     ['matcher', 'registry.acme.subscription.sub_x'],
     ['signer', 'registry.acme.subscription.sub_x'],
     ['signer', 'ce.acme.x'],
@@ -119,9 +150,137 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
     await expect(jetstream(nc, { timeout: 2_000 }).publish(subject, '{}')).rejects.toThrow('ermission');
   });
 
+  test.each([
+    ['registry', 'registry.acme.subscription.sub_x'],
+    ['delivery', 'circuit.sub_x'],
+    ['signer', 'lease.sub_x'],
+  ])('a %s is told that another one was faster', async (name, subject) => {
+    const servers = stage.cluster.natsUrl.replace('//', `//${name}:${passwordOf(name)}@`);
+    const bus = await connectBus({ servers, name, logger: silentLogger });
+    const append = bus.publisher.publish(subject, new Uint8Array(), { expectedLastSubjectSeq: 999_999 });
+    await expect(append).rejects.toThrow(WrongLastSequence);
+    await bus.close();
+  });
+
   test('a gateway can write what it is there for', async () => {
     const { nc } = await connectAs('gateway');
     expect(await jetstream(nc).publish('ce.acme.x', '{}')).toMatchObject({ stream: 'EVENTS' });
+  });
+});
+
+test('a matcher takes events from every partition, and nothing from the projector', async () => {
+  const { nc } = await connectAs('matcher');
+  const next = (consumer: string) =>
+    nc.request(`$JS.API.CONSUMER.MSG.NEXT.EVENTS.${consumer}`, '{"no_wait":true,"batch":1}', { timeout: 2_000 });
+  await expect(next('projector')).rejects.toThrow('ermission');
+  for (const ack of ['$JS.ACK.EVENTS.projector.1.1.1.1.0', '$JS.API.CONSUMER.CREATE.EVENTS.projector']) {
+    await expect(nc.request(ack, '', { timeout: 2_000 })).rejects.toThrow('ermission');
+  }
+  for (const consumer of ['matcher', 'matcher-0', 'matcher-15']) {
+    expect((await next(consumer)).headers?.code).toBeGreaterThanOrEqual(404);
+  }
+});
+
+describe('an answer of the server, which it writes wherever it is told', () => {
+  const key = `phk_${randomBytes(32).toString('base64url')}`;
+  const id = 'key_forged';
+  const created = {
+    kind: 'ApiKeyCreated',
+    id,
+    tenant: 'globex',
+    hash: sha256Hex(key),
+    name: 'x',
+    prefix: 'phk_',
+    by: 'admin',
+  };
+  const record = {
+    aggregate: 'apikey',
+    tenant: 'globex',
+    id,
+    event: { ...created, scopes: ['admin'], atMs: Date.now() },
+  };
+
+  /** An event of the tenant acme that would be an API key of globex, if it stood in REGISTRY. */
+  async function storeRecordAsEvent(): Promise<number> {
+    const { nc } = await connectAs('acme-producer', passwordOf('acme'));
+    const headers = natsHeaders();
+    headers.set('Nats-Msg-Id', randomBytes(8).toString('hex'));
+    const answer = await nc.request('ce.acme.x', JSON.stringify(record), { headers, timeout: 5_000 });
+    return answer.json<{ seq: number }>().seq;
+  }
+
+  async function registrySequence(): Promise<number> {
+    const { nc } = await connectAs('registry');
+    return (await (await jetstreamManager(nc)).streams.info('REGISTRY')).state.last_seq;
+  }
+
+  test.each(['gateway', 'matcher', 'signer', 'projector'])(
+    'is none of what others store, for a %s that was taken over',
+    async (user) => {
+      const seq = await storeRecordAsEvent();
+      const before = await registrySequence();
+      const { nc, refusals } = await connectAs(user);
+      for (const api of ['DIRECT.GET.EVENTS', 'STREAM.MSG.GET.EVENTS', 'DIRECT.GET.REGISTRY', 'DIRECT.GET.LANES']) {
+        nc.publish(`$JS.API.${api}`, JSON.stringify({ seq }), { reply: `registry.globex.apikey.${id}` });
+      }
+      await nc.flush();
+      await eventually(() => refusals.length === 4);
+      expect(await registrySequence()).toBe(before);
+    },
+  );
+
+  test('makes no API key, and stops no service, when a delivery process that was taken over has it stored in REGISTRY', async () => {
+    const seq = await storeRecordAsEvent();
+    const before = await registrySequence();
+    const { nc } = await connectAs('delivery');
+    for (const body of [{ seq }, { seq, no_hdr: true }]) {
+      nc.publish('$JS.API.DIRECT.GET.EVENTS', JSON.stringify(body), { reply: `registry.globex.apikey.${id}` });
+    }
+    await eventually(async () => (await registrySequence()) === before + 2);
+
+    const { cluster } = stage;
+    const client = await cluster.createTenantWithKey(); // a later record, which the services go on with
+    await client.publishEvent({
+      specversion: '1.0',
+      id: 'later',
+      source: '/later',
+      type: 'com.example.later',
+      data: {},
+    });
+    const authorization = `Bearer ${key}`;
+    const answers = [
+      await callApi('GET', `${cluster.apiUrl}/v1/subscriptions`, { headers: { authorization } }),
+      await callApi('POST', cluster.publishUrl, { headers: { authorization } }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([401, 401]);
+    for (const name of ['gateway', 'registry', 'matcher-1', 'delivery-1', 'signer']) {
+      await eventually(
+        () =>
+          cluster
+            .service(name)
+            .log()
+            .filter((line) => line.includes('could not be folded')).length >= 2,
+      );
+    }
+  });
+
+  test('stops no service, whatever stream a gateway that was taken over has it stored in', async () => {
+    const pidsBefore = stage.cluster.pids();
+    const { nc } = await connectAs('gateway');
+    const subjects =
+      `deliver.0.sub_x bulk.0.sub_x retry.due.0.sub_x retry.wake.sub_x lane.sub_x wake.sub_x circuit.sub_x lease.sub_x
+      validate.ask.acme.sub_x validate.told.acme.sub_x journal.acme.attempt journal.acme.verdict journal.acme.circuit
+      journal.acme.redelivered dead.acme.sub_x registry.acme.subscription.sub_x registry.acme.redelivery.rdl_x keyuse.acme.key_x
+      signer.sign signer.seal signer.certificate credential.refreshed alive.delivery alive.health projector.rebuild`.split(
+        /\s+/,
+      );
+    for (const reply of subjects) {
+      nc.publish('ce.acme.x', 'an event', { reply }); // the acknowledgement is the answer
+      nc.publish('$JS.API.STREAM.INFO.REGISTRY', '', { reply });
+    }
+    await nc.flush();
+    await liveWholeLife(stage, 'globex');
+    expect(stage.cluster.pids()).toEqual(pidsBefore);
   });
 });
 

@@ -1,6 +1,7 @@
 import type { Bus } from '#bus/connection';
 import { consumeBatches, type Consuming } from '#bus/consume';
 import type { Delivered } from '#bus/delivered';
+import { readRecord } from '#bus/read-record';
 import type { StreamKey } from '#bus/topology';
 import type { Database } from '#store/database';
 import { recordFaults, type WriteResult } from '#store/write-batch';
@@ -10,7 +11,7 @@ import { writeFacts } from '#store/write-facts';
 import { writeRegistry } from '#store/write-registry';
 import type { Tried } from './keep-trying.ts';
 import { makeProjectBatch, type ProjectedBatch } from './project-batch.ts';
-import { readDeadLetter, readEvent, readFact, readRecord } from './read-messages.ts';
+import { readDeadLetter, readEvent, readFact } from './read-messages.ts';
 
 export interface ProjectionParts {
   readonly bus: Bus;
@@ -40,7 +41,12 @@ export function startProjections(parts: ProjectionParts): readonly Consuming[] {
   const { db, bus } = parts;
   const tenantOf = (subject: string): string | undefined => bus.topology.tenantOfEventSubject(subject);
   return [
-    project(parts, 'REGISTRY', readRecord, (items) => writeRegistry(db, items)),
+    project(
+      parts,
+      'REGISTRY',
+      (message) => ({ seq: message.seq, record: readRecord(bus.topology, message) }),
+      (items) => writeRegistry(db, items),
+    ),
     project(
       parts,
       'EVENTS',

@@ -1,14 +1,12 @@
 import type { Delivered } from '#bus/delivered';
 import { headerPairs } from '#bus/header-pairs';
 import type { DeadLetter, Fact, SubscriptionFact } from '#contracts/bus/facts';
-import type { RegistryRecord } from '#contracts/bus/registry-record';
 import { attributeOf } from '#core/event/cloud-event';
 import { parseNatsMessage } from '#core/event/nats-binding';
 import { isTenantId } from '#core/ids';
 import type { SequencedFact } from '#store/fold-facts';
 import type { SequencedDeadLetter } from '#store/write-dead-letters';
 import type { AcceptedEvent } from '#store/write-events';
-import type { SequencedRecord } from '#store/write-registry';
 
 /**
  * A message of EVENTS. What is no valid event is left out: the matcher makes a rejected entry of it, with the reasons.
@@ -45,10 +43,6 @@ export function readFact(message: Delivered): SequencedFact | undefined {
 
 export function readDeadLetter(message: Delivered): SequencedDeadLetter {
   return { seq: message.seq, letter: readJson(message) as DeadLetter };
-}
-
-export function readRecord(message: Delivered): SequencedRecord {
-  return { seq: message.seq, record: readJson(message) as RegistryRecord };
 }
 
 function readJson({ data }: Delivered): object {

@@ -6,9 +6,10 @@ import {
   type OnApplicationShutdown,
   type Provider,
 } from '@nestjs/common';
+import { Counter, type Registry as MetricsRegistry } from 'prom-client';
 import type { HealthChecks } from '#platform/health';
 import type { Logger } from '#platform/logger';
-import { HEALTH_CHECKS, LOGGER } from '#platform/tokens';
+import { HEALTH_CHECKS, LOGGER, METRICS } from '#platform/tokens';
 import { connectBus, type Bus } from './connection.ts';
 import { openLaneStates, type LaneStates } from './lane-states.ts';
 import { openRegistrySnapshot, type RegistrySnapshot } from './registry-snapshot.ts';
@@ -62,7 +63,7 @@ export class BusModule implements OnApplicationShutdown {
       },
       {
         provide: REGISTRY_SNAPSHOT,
-        inject: [BUS, HEALTH_CHECKS],
+        inject: [BUS, HEALTH_CHECKS, METRICS],
         useFactory: openSnapshot,
       },
     ];
@@ -104,8 +105,13 @@ async function openBus(name: string, config: BusConfig, logger: Logger, health: 
   return bus;
 }
 
-async function openSnapshot(bus: Bus, health: HealthChecks): Promise<RegistrySnapshot> {
-  const snapshot = await openRegistrySnapshot(bus);
+async function openSnapshot(bus: Bus, health: HealthChecks, metrics: MetricsRegistry): Promise<RegistrySnapshot> {
+  const refused = new Counter({
+    name: 'posthaste_registry_records_refused_total',
+    help: 'Messages of REGISTRY that are left out: the registry did not write them, or nobody can read them.',
+    registers: [metrics],
+  });
+  const snapshot = await openRegistrySnapshot(bus, { onRefused: () => refused.inc() });
   health.add({
     name: 'registry-snapshot',
     check() {

@@ -2,6 +2,7 @@ import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManage
 import type { NatsConnection, Status } from '@nats-io/nats-core';
 import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
 import type { BusLogger } from './bus-logger.ts';
+import { inboxPrefixOf } from './inbox.ts';
 import { recogniseOwnAppends } from './own-append.ts';
 import { makePublisher, type Publisher } from './publisher.ts';
 import { makeTopology, type Topology, type TopologyOptions } from './topology.ts';
@@ -26,7 +27,7 @@ export interface Bus {
 export interface BusOptions {
   /** One or more URLs, comma-separated: `nats://[user:password@|token@]host:port`, `tls://…`. */
   readonly servers: string;
-  /** Name of the connection, as `nats server report connections` shows it. */
+  /** Name of the connection, as `nats server report connections` shows it; of its inboxes, too, when `servers` names no user. */
   readonly name: string;
   readonly deployment?: string;
   readonly topology?: Partial<TopologyOptions>;
@@ -94,6 +95,7 @@ function connectionOptions(servers: string, name: string): NodeConnectionOptions
     servers: urls.map(({ hostname, port }) => `${hostname}:${port === '' ? '4222' : port}`),
     name,
     ...(pass === '' ? (user === '' ? {} : { token: user }) : { user, pass }),
+    inboxPrefix: inboxPrefixOf(pass === '' ? name : user),
     ...(urls.some(({ protocol }) => protocol === 'tls:') ? { tls: {} } : {}),
     maxReconnectAttempts: -1,
     reconnectTimeWait: 500,

@@ -1,6 +1,7 @@
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import type { MsgImpl } from '@nats-io/nats-core/internal';
 import { atEndOfTurn } from './end-of-turn.ts';
+import { readHeaders } from './read-headers.ts';
 
 /** One message of a JetStream consumer. It must be settled: `ack` or `nak`; only the first of them counts. */
 export interface Delivered {
@@ -62,7 +63,7 @@ export function toDelivered(message: Msg, onAck: (replySubject: string) => void 
     seq: Number(tokens[at + 1]),
     timestampMs: Math.floor(Number(tokens[at + 3]) / 1e6),
     data: message.data,
-    headers: message.headers,
+    headers: readHeaders(message),
     ack: () => settle(ACK),
     // A fraction of a nanosecond makes the server ignore the delay: a hot loop.
     nak: (delayMs = 0) => settle(delayMs > 0 ? `-NAK {"delay":${Math.round(delayMs) * 1_000_000}}` : '-NAK'),

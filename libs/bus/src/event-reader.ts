@@ -1,11 +1,13 @@
 import type { StoredMsg } from '@nats-io/jetstream';
-import type { MsgHdrs } from '@nats-io/nats-core';
+import { InvalidArgumentError, MsgHdrsImpl, type MsgHdrs } from '@nats-io/nats-core';
 import { BusUnavailable } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
+import type { Topology } from './topology.ts';
 
 export interface StoredEvent {
+  /** That it was published on. */
   readonly subject: string;
-  /** Those it was published with, and a few `Nats-*` of the reader. */
+  /** Those it was published with, and a few `Nats-*` of the reader; none when they can not be read. */
   readonly headers: MsgHdrs;
   readonly payload: Uint8Array;
   /** When the stream stored it, Unix ms. */
@@ -40,8 +42,8 @@ export function makeEventReader(
 
   async function read(seq: number): Promise<StoredEvent | undefined> {
     try {
-      const stored = (await jsm.direct.getMessage(stream, { seq })) ?? (await jsm.streams.getMessage(stream, { seq }));
-      return stored === null ? undefined : keep(seq, toStoredEvent(stored));
+      const stored = (await readAny(jsm, stream, seq)) ?? (await jsm.streams.getMessage(stream, { seq }));
+      return stored === null ? undefined : keep(seq, toStoredEvent(topology, stored));
     } catch (cause) {
       throw new BusUnavailable(`event ${seq} could not be read`, { cause });
     }
@@ -71,11 +73,28 @@ export function makeEventReader(
   };
 }
 
+/** Null also when its headers can not be read: with them the client can not read the answer of a replica. */
+function readAny({ direct }: Bus['jsm'], stream: string, seq: number): Promise<StoredMsg | null> {
+  return direct.getMessage(stream, { seq }).catch((error: unknown) => {
+    if (error instanceof InvalidArgumentError) return null;
+    throw error;
+  });
+}
+
+function headersOf(stored: StoredMsg): MsgHdrs {
+  try {
+    return stored.header;
+  } catch {
+    return new MsgHdrsImpl();
+  }
+}
+
 function sizeOf(event: StoredEvent): number {
   return event.payload.length + ENTRY_OVERHEAD_BYTES;
 }
 
-function toStoredEvent(stored: StoredMsg): StoredEvent {
-  const { subject, header, data, time } = stored;
-  return { subject, headers: header, payload: data, timestampMs: time.getTime() };
+function toStoredEvent({ publishedEventSubject }: Topology, stored: StoredMsg): StoredEvent {
+  const { subject, data, time } = stored;
+  const headers = headersOf(stored);
+  return { subject: publishedEventSubject(subject), headers, payload: data, timestampMs: time.getTime() };
 }

@@ -1,4 +1,5 @@
 import { DeliverPolicy, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream';
+import type { MsgHdrs } from '@nats-io/nats-core';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BusUnavailable } from './bus-errors.ts';
 import type { BusLogger } from './bus-logger.ts';
@@ -10,6 +11,8 @@ export interface Followed {
   readonly seq: number;
   readonly timestampMs: number;
   readonly data: Uint8Array;
+  /** Parsed when asked for, which throws when they are none. */
+  readonly headers: MsgHdrs | undefined;
 }
 
 export interface Following {
@@ -60,7 +63,16 @@ export function followStream(bus: Bus, options: FollowOptions, onMessage: (messa
     if (message.seq <= position) return;
     const { subject, seq, data } = message;
     try {
-      onMessage({ subject, seq, data, timestampMs: Number(message.timestampNanos / 1_000_000n) });
+      const timestampMs = Number(message.timestampNanos / 1_000_000n);
+      onMessage({
+        subject,
+        seq,
+        data,
+        timestampMs,
+        get headers() {
+          return message.headers;
+        },
+      });
     } catch (err) {
       bus.logger.error({ err, stream, subject, seq }, 'a record could not be folded; it is left out');
     }

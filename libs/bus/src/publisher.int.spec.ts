@@ -45,7 +45,7 @@ describe('publish', () => {
     ] as const;
     const { seq } = await bus.publisher.publish(subject, bytes('{}'), { headers });
     const stored = await bus.jsm.streams.getMessage(bus.topology.streams.EVENTS, { seq });
-    expect(stored?.subject).toBe(subject);
+    expect(bus.topology.publishedEventSubject(stored?.subject ?? '')).toBe(subject);
     expect(stored?.string()).toBe('{}');
     expect(stored?.header.get('ce-id')).toBe('Ä%20');
     expect(stored?.header.get('content-type')).toBe('application/json');

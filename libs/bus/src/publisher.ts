@@ -1,7 +1,8 @@
-import { createInbox, type Msg, type NatsConnection } from '@nats-io/nats-core';
+import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { BusUnavailable, MessageTooLarge } from './bus-errors.ts';
 import type { BusLogger } from './bus-logger.ts';
 import { atEndOfTurn } from './end-of-turn.ts';
+import { inboxOf } from './inbox.ts';
 import {
   encodeHeaders,
   parsePublishAnswer,
@@ -67,7 +68,7 @@ export function makePublisher(
   logger: BusLogger,
   { window = 1024, defaultTimeoutMs = 10_000 }: PublisherOptions = {},
 ): Publisher & { close(): void; resend(): void } {
-  const inbox = createInbox();
+  const inbox = inboxOf(nc);
   const inFlight = new Map<string, Entry>();
   let waiting: Entry[] = [];
   let waitingHead = 0;

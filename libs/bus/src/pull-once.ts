@@ -1,6 +1,7 @@
-import { createInbox, type Msg } from '@nats-io/nats-core';
+import type { Msg } from '@nats-io/nats-core';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from './connection.ts';
+import { inboxOf } from './inbox.ts';
 
 export interface PullOnce {
   readonly stream: string;
@@ -28,7 +29,7 @@ const DRAIN_MS = 2_000;
 export async function pullOnce(bus: Bus, pull: PullOnce, onMessage: (message: Msg) => void): Promise<PullEnd> {
   const { nc } = bus;
   const { stream, consumer, maxMessages, expiresMs, signal } = pull;
-  const inbox = createInbox();
+  const inbox = inboxOf(nc);
   const { promise, resolve } = Promise.withResolvers<PullEnd>();
   let missing = maxMessages;
   const subscription = nc.subscribe(inbox, {

@@ -1,7 +1,8 @@
-import { createInbox, type Msg, type NatsConnection } from '@nats-io/nats-core';
+import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import type { Bus } from './connection.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ACK, toDelivered, type TrackedDelivery } from './delivered.ts';
+import { inboxOf } from './inbox.ts';
 import { makeConsumerKeeper } from './keep-consumer.ts';
 
 /** How long one pull request stays with the server. Short, because a request that is lost is noticed by its end. */
@@ -57,7 +58,7 @@ export interface Puller {
 export function makePuller(bus: Bus, options: PullerOptions, onMessage: (message: TrackedDelivery) => void): Puller {
   const { nc, logger } = bus;
   const { stream, consumer, capacity, capacityBytes } = options;
-  const inbox = createInbox();
+  const inbox = inboxOf(nc);
   const next = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
   const makeSureItExists = makeConsumerKeeper(bus, stream, consumer);
   let waiting = 0;

@@ -44,7 +44,7 @@ export async function* readBackwards(
       width = Math.max(NARROW, width / 4);
       continue;
     }
-    yield* window.toReversed();
+    yield* window.filter(({ isPublished }) => isPublished).toReversed();
     upTo = fromSeq - 1;
     if (window.length < SPARSE) width *= 4;
   }

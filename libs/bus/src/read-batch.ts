@@ -1,11 +1,16 @@
-import { createInbox, type Msg, type NatsConnection } from '@nats-io/nats-core';
+import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/nats-core';
 import { BusUnavailable } from './bus-errors.ts';
+import { inboxOf } from './inbox.ts';
+import { isPublished } from './origin.ts';
+import { readHeadersOfAnswer } from './read-headers.ts';
 
 /** One message as any replica has it. */
 export interface StoredMessage {
   readonly seq: number;
   readonly timestampMs: number;
   readonly data: Uint8Array;
+  /** See {@link isPublished}. */
+  readonly isPublished: boolean;
 }
 
 export interface BatchRequest {
@@ -29,7 +34,7 @@ export interface BatchRequest {
 export function readBatch(nc: NatsConnection, request: BatchRequest): Promise<readonly StoredMessage[]> {
   const { stream, subject, fromSeq, maxMessages, maxBytes, timeoutMs = 3_000 } = request;
   return new Promise((resolve, reject) => {
-    const inbox = createInbox();
+    const inbox = inboxOf(nc);
     const messages: StoredMessage[] = [];
     let previous = 0;
     const end = (settle: () => void): void => {
@@ -40,13 +45,14 @@ export function readBatch(nc: NatsConnection, request: BatchRequest): Promise<re
     const fail = (why: string): void => end(() => reject(new BusUnavailable(`${subject} could not be read: ${why}`)));
     const timer = setTimeout(() => fail('no answer'), timeoutMs);
     const take = (message: Msg): void => {
-      const { code = 0, description = '' } = message.headers ?? {};
+      const answered = readHeadersOfAnswer(message);
+      const { code = 0, description = '' } = answered ?? {};
       if (code === END_OF_BATCH || code === NOT_FOUND) end(() => resolve(messages));
       else if (code !== 0) fail(`${code} ${description}`);
-      else if (header(message, 'Nats-Last-Sequence') !== `${previous}`) end(() => resolve(messages));
+      else if (ofServer(answered, 'Nats-Last-Sequence') !== `${previous}`) end(() => resolve(messages));
       else {
         timer.refresh();
-        const stored = toStored(message);
+        const stored = toStored(message, answered);
         messages.push(stored);
         previous = stored.seq;
       }
@@ -70,14 +76,16 @@ export function readBatch(nc: NatsConnection, request: BatchRequest): Promise<re
 const END_OF_BATCH = 204;
 const NOT_FOUND = 404;
 
-function header(message: Msg, name: string): string {
-  return message.headers?.get(name) ?? '';
+/** The server adds its own at the end; a message can have been stored with the same. */
+function ofServer(headers: MsgHdrs | undefined, name: string): string {
+  return headers?.last(name) ?? '';
 }
 
-function toStored(message: Msg): StoredMessage {
+function toStored({ data }: Msg, headers: MsgHdrs | undefined): StoredMessage {
   return {
-    seq: Number(header(message, 'Nats-Sequence')),
-    timestampMs: Date.parse(header(message, 'Nats-Time-Stamp')),
-    data: message.data,
+    seq: Number(ofServer(headers, 'Nats-Sequence')),
+    timestampMs: Date.parse(ofServer(headers, 'Nats-Time-Stamp')),
+    data,
+    isPublished: isPublished(headers, 'direct-get'),
   };
 }

@@ -25,7 +25,7 @@ export async function readSubject(
   while (position < lastSeq) {
     try {
       const batch = await readBatch(nc, { stream, subject, fromSeq: position + 1, maxMessages: BATCH });
-      messages.push(...batch.map(({ data }) => data));
+      messages.push(...batch.filter(({ isPublished }) => isPublished).map(({ data }) => data));
       position = batch.at(-1)?.seq ?? position;
       if (batch.length > 0) continue;
     } catch (error) {

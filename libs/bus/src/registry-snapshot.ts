@@ -12,6 +12,7 @@ import type { Tenant } from '#core/registry/tenant';
 import { tenantDecider } from '#core/registry/tenant-decider';
 import type { Bus } from './connection.ts';
 import { followStream, reachEnd, type Followed } from './follow.ts';
+import { readRecord } from './read-record.ts';
 
 /** The registry as one process sees it: the fold of REGISTRY in memory, a few ms behind, exact after `catchUp`. */
 export interface RegistrySnapshot {
@@ -46,10 +47,26 @@ export interface RegistrySnapshot {
   stop(): Promise<void>;
 }
 
+export interface RegistrySnapshotOptions {
+  /** Called for each record that is left out: it is not of the registry, or can not be read. The log says which. */
+  readonly onRefused?: () => void;
+}
+
 /** Resolves when the fold has reached the end of the stream as it was at the call. Waits for the broker as long as it takes. */
-export async function openRegistrySnapshot(bus: Bus): Promise<RegistrySnapshot> {
+export async function openRegistrySnapshot(
+  bus: Bus,
+  { onRefused = () => undefined }: RegistrySnapshotOptions = {},
+): Promise<RegistrySnapshot> {
   const fold = makeRegistryFold();
-  const following = followStream(bus, { stream: bus.topology.streams.REGISTRY }, fold.apply);
+  const following = followStream(bus, { stream: bus.topology.streams.REGISTRY }, (message) => {
+    try {
+      fold.apply(message, readRecord(bus.topology, message));
+    } catch (error) {
+      fold.pass(message);
+      onRefused();
+      throw error; // to be logged there
+    }
+  });
   await reachEnd(following, bus.logger, 'the registry is not folded yet; still waiting');
   return {
     ...fold.queries,
@@ -62,12 +79,15 @@ export async function openRegistrySnapshot(bus: Bus): Promise<RegistrySnapshot> 
 
 type Queries = Omit<RegistrySnapshot, 'catchUp' | 'position' | 'isLive' | 'stop'>;
 
+type Place = Pick<Followed, 'subject' | 'seq'>;
+
 /** The fold itself, without a broker. */
 export function makeRegistryFold(): {
-  apply(message: Pick<Followed, 'subject' | 'seq' | 'data'>): void;
+  apply(message: Place, record: RegistryRecord): void;
+  /** One that is left out: appends have to expect it all the same. */
+  pass(message: Place): void;
   queries: Queries;
 } {
-  const decoder = new TextDecoder();
   const tenants = new Map<string, Tenant>();
   const subscriptions = new Map<string, Subscription>();
   const keys = new Map<string, ApiKey>();
@@ -77,6 +97,10 @@ export function makeRegistryFold(): {
   const signingKeysByTenant = new Map<string, Map<string, SigningKey>>();
   const lastSeqs = new Map<string, number>();
   const listeners: ((id: SubscriptionId, now: Subscription | undefined) => void)[] = [];
+
+  function pass({ subject, seq }: Place): void {
+    lastSeqs.set(subject, seq);
+  }
 
   function applyRecord(record: RegistryRecord): void {
     switch (record.aggregate) {
@@ -114,10 +138,11 @@ export function makeRegistryFold(): {
   }
 
   return {
-    apply({ subject, seq, data }) {
-      lastSeqs.set(subject, seq);
-      applyRecord(JSON.parse(decoder.decode(data)) as RegistryRecord);
+    apply(message, record) {
+      pass(message);
+      applyRecord(record);
     },
+    pass,
     queries: {
       tenant: (id) => tenants.get(id),
       tenants: () => tenants.values(),

@@ -56,6 +56,23 @@ describe('request', () => {
     await serving.stop();
   });
 
+  test('is no question when its answer would go elsewhere than to an inbox', async () => {
+    const heard: string[] = [];
+    const serving = serve(bus, { subject: 'asked', queue }, (payload) => {
+      heard.push(Buffer.from(payload).toString());
+      return Promise.resolve(payload);
+    });
+    await bus.nc.flush();
+    other.nc.publish('asked', 'for nobody');
+    other.nc.publish('asked', 'for a stream', { reply: 'registry.acme.apikey.key_x' });
+    other.nc.publish('asked', 'from a consumer', { reply: '$JS.ACK.EVENTS.matcher-0.1.1.1.1.0' });
+    expect(await request(other, 'asked', Buffer.from('a question'), 2_000)).toEqual(
+      new Uint8Array(Buffer.from('a question')),
+    );
+    expect(heard).toEqual(['a question']);
+    await serving.stop();
+  });
+
   test('ends when the time is over', async () => {
     const serving = serve(bus, { subject: 'slow', queue }, () => new Promise(() => undefined));
     await bus.nc.flush();

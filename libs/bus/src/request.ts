@@ -1,6 +1,8 @@
-import { createInbox, headers, NoRespondersError, TimeoutError, type Msg } from '@nats-io/nats-core';
+import { headers, NoRespondersError, TimeoutError, type Msg } from '@nats-io/nats-core';
 import { BusUnavailable, RequestFailed } from './bus-errors.ts';
 import type { Bus } from './connection.ts';
+import { INBOX, inboxOf } from './inbox.ts';
+import { readHeaders } from './read-headers.ts';
 
 /** The header that NATS micro services use to tell a failure. */
 const FAILURE = 'Nats-Service-Error';
@@ -35,7 +37,7 @@ export async function request(
 }
 
 function failureOf(answer: Msg): string {
-  return answer.headers?.get(FAILURE) ?? '';
+  return readHeaders(answer)?.get(FAILURE) ?? '';
 }
 
 export interface AskAllOptions {
@@ -59,13 +61,13 @@ export async function askAll(
 ): Promise<readonly Uint8Array[]> {
   const { nc } = bus;
   if (nc.isClosed() || nc.info === undefined) throw new BusUnavailable(`the question on ${subject} could not be asked`);
-  const inbox = createInbox();
+  const inbox = inboxOf(nc);
   const answers: Uint8Array[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   let heard = 0;
   const subscription = nc.subscribe(inbox, {
     callback: (error, message) => {
-      const isNobody = error !== null || message.headers?.code === 503;
+      const isNobody = error !== null || readHeaders(message)?.code === 503;
       if (!isNobody && failureOf(message) === '') answers.push(message.data);
       if (isNobody || ++heard >= expected) resolve();
     },
@@ -89,7 +91,12 @@ export interface ServeOptions {
   readonly queue?: string;
 }
 
-/** Answers questions. What the handler throws is logged here and told to the asker as "failed", without its message. */
+/**
+ * Answers questions. What the handler throws is logged here and told to the asker as "failed", without its message.
+ *
+ * A question is one only when its answer goes to an inbox: what nats-server delivers here as an answer of its own, because a client
+ * named this subject for it, has no reply subject or that of an acknowledgement.
+ */
 export function serve(
   bus: Pick<Bus, 'nc' | 'logger'>,
   { subject, queue }: ServeOptions,
@@ -111,6 +118,10 @@ export function serve(
     callback: (error, message) => {
       if (error !== null) {
         bus.logger.error({ err: error, subject }, 'nats: serving is refused');
+        return;
+      }
+      if (message.reply?.startsWith(INBOX) !== true) {
+        bus.logger.warn({ subject, reply: message.reply }, 'a message that is no question is left out');
         return;
       }
       const work = answer(message).finally(() => running.delete(work));

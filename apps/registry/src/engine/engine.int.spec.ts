@@ -9,6 +9,7 @@ import type { RegistryRecord } from '#contracts/bus/registry-record';
 import { parseNatsMessage } from '#core/event/nats-binding';
 import { makeSubscriptionId, type SubscriptionId, type TenantId } from '#core/ids';
 import type { Subscription, SubscriptionCommand } from '#core/registry/subscription';
+import { makeDeduplicationIdOf } from '#platform/deduplication-id';
 import { randomBytes } from '#platform/digest';
 import { HealthChecks } from '#platform/health';
 import { makeMetrics } from '#platform/metrics';
@@ -25,6 +26,7 @@ import { engineWorkers } from './engine-workers.ts';
 jest.setTimeout(60_000);
 
 const tenant = 'acme' as TenantId;
+const deduplicationIdOf = makeDeduplicationIdOf('the-token-of-the-operator');
 
 let nats: TestNats;
 let bus: TestBus;
@@ -57,7 +59,7 @@ async function startRegistry(): Promise<(name: string) => Promise<string[]>> {
   const itsSnapshot = await openRegistrySnapshot(other);
   const metrics = makeMetrics();
   const execute = makeExecute({ bus: other, snapshot: itsSnapshot, clock: Date.now });
-  const workers = engineWorkers({ bus: other, snapshot: itsSnapshot, execute, metrics });
+  const workers = engineWorkers({ bus: other, snapshot: itsSnapshot, execute, deduplicationIdOf, metrics });
   const runner = new WorkerRunner(workers, new HealthChecks());
   runner.onApplicationBootstrap();
   stopping.push(async () => {
@@ -159,7 +161,7 @@ async function toldOf(id: SubscriptionId): Promise<Told[]> {
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.violations));
     const { attributes, data } = parsed.event;
     const type = String(attributes.get('type'));
-    expect(message.subject).toBe(bus.topology.eventSubject(tenant, type));
+    expect(bus.topology.publishedEventSubject(message.subject)).toBe(bus.topology.eventSubject(tenant, type));
     const isMarked = headers.some(([name, value]) => name === OPERATIONAL_MARK[0] && value === OPERATIONAL_MARK[1]);
     if (attributes.get('subject') !== id) continue;
     told.push({

@@ -5,12 +5,11 @@ import { readSubject } from '#bus/read-subject';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import type { CircuitChanged, DeadLetter } from '#contracts/bus/facts';
 import { OPERATIONAL_MARK } from '#contracts/bus/operational-mark';
-import type { RegistryRecord } from '#contracts/bus/registry-record';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { toNatsMessage } from '#core/event/nats-binding';
-import { eventKeyInput, type TenantId } from '#core/ids';
-import { shortHash } from '#platform/digest';
-import { readMessage } from '../engine/read-message.ts';
+import type { TenantId } from '#core/ids';
+import type { DeduplicationIdOf } from '#platform/deduplication-id';
+import { readMessage, readRecordMessage } from '../engine/read-message.ts';
 import { circuitEvent, deadEvent, isDeadDelivery } from './engine-events.ts';
 import { isTold, lifeEvent } from './life-event.ts';
 import { makeIsWatched } from './watchers.ts';
@@ -21,6 +20,7 @@ const DEAD_SLOTS = 128;
 export interface OperationalParts {
   readonly bus: Bus;
   readonly snapshot: RegistrySnapshot;
+  readonly deduplicationIdOf: DeduplicationIdOf;
   /** Told of each event that was not stored before. */
   observeEvent(type: string): void;
 }
@@ -37,13 +37,14 @@ export interface OperationalParts {
  * A dead letter becomes an event only while a subscription of its tenant asks for operational events: a sink that is gone
  * leaves as many dead letters as it had events. Those about deliveries of operational events become none, so this ends.
  */
-export function startOperationalWorker({ bus, snapshot, observeEvent }: OperationalParts): Consuming {
+export function startOperationalWorker(parts: OperationalParts): Consuming {
+  const { bus, snapshot } = parts;
   const { streams, consumers } = bus.topology;
-  const publish = makePublishOperational(bus, observeEvent);
+  const publish = makePublishOperational(parts);
   const isWatched = makeIsWatched(snapshot);
 
   async function tellLife(message: Delivered): Promise<void> {
-    const record = readMessage<RegistryRecord>(bus, message);
+    const record = readRecordMessage(bus, message);
     if (record?.aggregate !== 'subscription' || !isTold(record.event)) return;
     const { subject, seq } = message;
     const event = lifeEvent(await readSubject(bus, { stream: streams.REGISTRY, subject, lastSeq: seq }), message);
@@ -87,12 +88,12 @@ export function startOperationalWorker({ bus, snapshot, observeEvent }: Operatio
 }
 
 /** Onto EVENTS like an event of the tenant, with the deduplication id that it would have at the gateway. */
-function makePublishOperational({ publisher, topology }: Bus, observeEvent: OperationalParts['observeEvent']) {
+function makePublishOperational({ bus: { publisher, topology }, deduplicationIdOf, observeEvent }: OperationalParts) {
   return async function publish(tenant: TenantId, event: CloudEvent): Promise<void> {
     const valueOf = (attribute: string): string => attributeOf(event, attribute) ?? '';
     const { headers, payload } = toNatsMessage(event);
     const { duplicate } = await publisher.publish(topology.eventSubject(tenant, valueOf('type')), payload, {
-      msgId: shortHash(eventKeyInput(tenant, valueOf('source'), valueOf('id'))),
+      msgId: deduplicationIdOf(tenant, valueOf('source'), valueOf('id')),
       headers: [...headers, OPERATIONAL_MARK],
     });
     if (!duplicate) observeEvent(valueOf('type'));

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { consumeEach, type Consuming } from '#bus/consume';
-import type { RegistryRecord } from '#contracts/bus/registry-record';
+import { readRecordMessage } from '../engine/read-message.ts';
 import { makeRunPorts, type RedeliveryParts } from './redelivery.ports.ts';
 import { makeRunRedelivery } from './run-redelivery.ts';
 
@@ -24,8 +24,8 @@ export function startRedeliveryWorker(parts: RedeliveryParts): Consuming {
     bus,
     { stream: streams.REGISTRY, consumer: consumers.redeliveries, slots: SLOTS },
     async (message) => {
-      const record = JSON.parse(new TextDecoder().decode(message.data)) as RegistryRecord;
-      if (record.aggregate !== 'redelivery' || record.event.kind !== 'RedeliveryRequested') {
+      const record = readRecordMessage(bus, message);
+      if (record?.aggregate !== 'redelivery' || record.event.kind !== 'RedeliveryRequested') {
         message.ack();
         return;
       }

@@ -1,8 +1,8 @@
 import type { Bus } from '#bus/connection';
 import { consumeEach, type Consuming } from '#bus/consume';
 import type { Delivered } from '#bus/delivered';
-import type { RegistryRecord } from '#contracts/bus/registry-record';
 import { decodeValidationTold, UnreadableValidation, type ValidationTold } from '#contracts/bus/validation';
+import { readRecordMessage } from '../engine/read-message.ts';
 import { makeReactToChange } from './react-to-change.ts';
 import { makeRecordTold } from './record-told.ts';
 import type { RequestValidation } from './request-validation.ts';
@@ -46,8 +46,9 @@ export function startValidationWorker(
     bus,
     { stream: streams.REGISTRY, consumer: consumers.subscriptionChanges, slots: SLOTS },
     async (message) => {
-      const record = JSON.parse(new TextDecoder().decode(message.data)) as RegistryRecord;
-      await reactToChange({ record, seq: message.seq, isRepeated: message.deliveryCount > 1 });
+      const record = readRecordMessage(bus, message);
+      const { seq, deliveryCount } = message;
+      if (record !== undefined) await reactToChange({ record, seq, isRepeated: deliveryCount > 1 });
       message.ack();
     },
   );
