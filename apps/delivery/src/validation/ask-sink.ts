@@ -1,4 +1,3 @@
-import { usesClientCertificate } from '#core/credential/authorization';
 import { EVENT_GRID_HEADERS, eventGridBody, readEventGridAnswer } from '#core/handshake/event-grid';
 import { FIC_CHALLENGE, ficChallengeUrl, readFicAnswer } from '#core/handshake/fic-challenge';
 import { handshakeHeaders, type HandshakeOffer } from '#core/handshake/handshake-headers';
@@ -115,7 +114,6 @@ export function makeAskSink(ports: AskPorts, { origin, userAgentOf }: AskOptions
 
   /** A sink that lets in known clients only has to be asked by a known client. */
   async function exchange(subscription: Subscription, request: GuardedRequest): Promise<HandshakeExchange> {
-    if (!usesClientCertificate(subscription.spec)) return ports.exchange(request);
     try {
       return await ports.exchange({ ...request, identity: await ports.identityOf(subscription) });
     } catch (error) {
