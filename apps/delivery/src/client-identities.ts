@@ -8,6 +8,7 @@ import { tokenUse } from '#core/credential/token-use';
 import { timestampToUnixMs } from '#core/event/timestamp';
 import type { SubscriptionId } from '#core/ids';
 import type { Subscription } from '#core/registry/subscription';
+import { keepLatest } from '#platform/keep-latest';
 import { SignatureRefused, SignerUnavailable } from './sign-client.ts';
 
 export interface ClientIdentityPorts<Identity> {
@@ -63,10 +64,7 @@ export function makeClientIdentities<Identity>(ports: ClientIdentityPorts<Identi
 
   /** The one that was used last is the last to go. */
   function keep(id: SubscriptionId, one: Kept<Identity>): void {
-    kept.delete(id);
-    kept.set(id, one);
-    const [oldest] = kept.keys();
-    if (kept.size > IDENTITIES_MAX && oldest !== undefined) kept.delete(oldest);
+    keepLatest(kept, id, one, IDENTITIES_MAX);
     // What failed is asked for again by the next.
     one.identity.catch(() => {
       if (kept.get(id)?.identity === one.identity) kept.delete(id);

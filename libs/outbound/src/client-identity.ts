@@ -1,5 +1,6 @@
 import type { SecureContext } from 'node:tls';
 import type { Agent } from 'undici';
+import { keepLatest } from '#platform/keep-latest';
 
 /** Whom a client proves to be, ready for use. The key is in OpenSSL's memory alone. */
 export interface ClientIdentity {
@@ -32,24 +33,20 @@ export function makeAgentsOf(
   /** The one that was used last is the last. */
   const ofIdentity = new Map<ClientIdentity, { readonly agents: Agents; readonly usedAt: number }>();
   const sweep = setInterval(() => {
-    for (const [identity, { usedAt }] of ofIdentity) if (performance.now() - usedAt >= idleMs) giveUp(identity);
+    for (const [identity, { agents, usedAt }] of ofIdentity) {
+      if (performance.now() - usedAt < idleMs) continue;
+      ofIdentity.delete(identity);
+      void close(agents);
+    }
   }, idleMs);
   sweep.unref();
-
-  function giveUp(identity: ClientIdentity): void {
-    const known = ofIdentity.get(identity);
-    ofIdentity.delete(identity);
-    if (known !== undefined) void close(known.agents);
-  }
 
   return {
     of(identity) {
       if (identity === undefined) return ofNobody;
       const agents = ofIdentity.get(identity)?.agents ?? make(identity);
-      ofIdentity.delete(identity);
-      ofIdentity.set(identity, { agents, usedAt: performance.now() });
-      const [oldest] = ofIdentity.keys();
-      if (ofIdentity.size > maxIdentities && oldest !== undefined) giveUp(oldest);
+      const dropped = keepLatest(ofIdentity, identity, { agents, usedAt: performance.now() }, maxIdentities);
+      if (dropped !== undefined) void close(dropped.agents);
       return agents;
     },
     /** Waits for what is in flight. */
