@@ -23,6 +23,9 @@ import { VALIDATE_PORTS, ValidateController, type ValidatePorts } from './valida
 /** How long a producer waits before it is told to send again; the election of a leader takes longer, a reconnect less. */
 const STORE_TIMEOUT_MS = 5_000;
 
+/** How long one who asks for public keys waits to be told the newest. */
+const KEYS_TIMEOUT_MS = 1_000;
+
 /** The data plane's way in: HTTP → EVENTS. */
 @Module({
   controllers: [PublishController, ValidateController, PublicKeysController],
@@ -38,6 +41,15 @@ function makePublicKeyPorts(snapshot: RegistrySnapshot, now: Clock): PublicKeyPo
   return {
     signingKeyById: (id) => snapshot.signingKeyById(id),
     signingKeys: (tenant) => snapshot.signingKeys(tenant),
+    async catchUp() {
+      try {
+        await snapshot.catchUp(KEYS_TIMEOUT_MS);
+        return true;
+      } catch (error) {
+        if (error instanceof BusUnavailable) return false;
+        throw error;
+      }
+    },
     now,
   };
 }

@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { publishedJwk, type PublishedJwk } from '#contracts/http/signing-key-body';
 import { isSigningKeyId, isTenantId, type SigningKeyId, type TenantId } from '#core/ids';
 import { isPublic, type SigningKey } from '#core/registry/signing-key';
-import { ProblemError } from '#platform/problem';
+import { ProblemError, unavailable } from '#platform/problem';
 
 export const PUBLIC_KEY_PORTS = Symbol('PUBLIC_KEY_PORTS');
 
@@ -12,6 +12,8 @@ export interface PublicKeyPorts {
   signingKeyById(id: SigningKeyId): SigningKey | undefined;
   /** Of one tenant, or of all. */
   signingKeys(tenant?: TenantId): Iterable<SigningKey>;
+  /** Resolves with true when every key is known that was published before the call; with false when the bus is away. */
+  catchUp(): Promise<boolean>;
   now(): number;
 }
 
@@ -20,7 +22,12 @@ const KEY_CACHE = 'public, max-age=86400, immutable';
 /** A key is published long enough before its first use when it is so for longer than this. */
 const SET_CACHE = 'public, max-age=300';
 
-/** The public halves of the signing keys, for everybody: what `keyid` names, and the sets of RFC 7517 (MS-5). */
+/**
+ * The public halves of the signing keys, for everybody: what `keyid` names, and the sets of RFC 7517 (MS-5).
+ *
+ * A tenant's first key signs from the moment that it is made, and whoever verifies may ask here before this process has
+ * heard of it: a key that is not known, and each set, is told as of the request. All who wait share one question to the bus.
+ */
 @Controller()
 export class PublicKeysController {
   readonly #ports: PublicKeyPorts;
@@ -33,8 +40,11 @@ export class PublicKeysController {
   @Get('keys/:file')
   async key(@Param('file') file: string, @Res() reply: FastifyReply): Promise<void> {
     const [, id = '', form] = /^([^.]+)\.(pem|jwk)$/.exec(file) ?? [];
-    const key = isSigningKeyId(id) ? this.#ports.signingKeyById(id) : undefined;
-    if (key === undefined || !isPublic(key, this.#ports.now())) throw notFound();
+    if (form === undefined || !isSigningKeyId(id)) throw notFound();
+    const known = this.#publicKey(id);
+    const isCurrent = known !== undefined || (await this.#ports.catchUp());
+    const key = known ?? this.#publicKey(id);
+    if (key === undefined) throw isCurrent ? notFound() : unavailable('bus-unavailable', NOT_KNOWN_NOW);
     reply.header('cache-control', KEY_CACHE).header('x-content-type-options', 'nosniff');
     if (form === 'pem') await reply.type('application/x-pem-file').send(pemOf(key));
     else await reply.type('application/jwk+json').send(JSON.stringify(publishedJwk(key)));
@@ -52,17 +62,25 @@ export class PublicKeysController {
   }
 
   async #sendSet(reply: FastifyReply, type: string, tenant: unknown): Promise<void> {
+    if (tenant !== undefined && (typeof tenant !== 'string' || !isTenantId(tenant))) throw notFound();
+    await this.#ports.catchUp(); // or not: what is known is better than no set
     const keys = this.#publicKeys(tenant);
     reply.header('cache-control', SET_CACHE).header('x-content-type-options', 'nosniff');
     await reply.type(type).send(JSON.stringify({ keys }));
   }
 
-  #publicKeys(tenant: unknown): readonly PublishedJwk[] {
-    if (tenant !== undefined && (typeof tenant !== 'string' || !isTenantId(tenant))) throw notFound();
+  #publicKeys(tenant: TenantId | undefined): readonly PublishedJwk[] {
     const now = this.#ports.now();
     return [...this.#ports.signingKeys(tenant)].filter((key) => isPublic(key, now)).map(publishedJwk);
   }
+
+  #publicKey(id: SigningKeyId): SigningKey | undefined {
+    const key = this.#ports.signingKeyById(id);
+    return key !== undefined && isPublic(key, this.#ports.now()) ? key : undefined;
+  }
 }
+
+const NOT_KNOWN_NOW = 'Whether there is such a public key can not be told at the moment: NATS is away. Ask again.';
 
 function pemOf({ publicJwk }: SigningKey): string {
   return createPublicKey({ key: publicJwk, format: 'jwk' }).export({ format: 'pem', type: 'spki' }).toString();
