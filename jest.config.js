@@ -17,6 +17,8 @@ const common = {
 };
 
 export default {
+  // Servers are started in tests and hooks, on machines that have other things to do. It can only be said for all levels.
+  testTimeout: 60_000,
   projects: [
     {
       ...common,

@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '..');
 const LEVELS = { unit: [], int: ['--maxWorkers=2'], e2e: ['--runInBand'] };
 
 /** A level that goes on for longer hangs, most likely on something that a test left open. */
-const LEVEL_TIMEOUT_MS = 15 * 60_000;
+const LEVEL_TIMEOUT_MS = 20 * 60_000;
 
 /** What a Jest JSON report amounts to. `problems` is empty when the level may be trusted. */
 export function judge(report) {

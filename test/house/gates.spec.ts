@@ -18,7 +18,7 @@ interface Verdict {
 
 const FIXTURES = join(REPOSITORY, 'test/fixtures/gates');
 const FOLDERS = ['apps', 'libs'];
-const TOOL_TIMEOUT_MS = 60_000;
+const TOOL_TIMEOUT_MS = 180_000;
 
 describe('lint', () => {
   const root = join(FIXTURES, 'lint');

@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { silentLogger } from '#testkit/test-bus';
 import { connectBus, type Bus } from './connection.ts';
-
-jest.setTimeout(60_000);
 
 let nats: TestNats;
 let bus: Bus;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, silentLogger } from '#testkit/test-bus';
@@ -8,8 +8,6 @@ import { configDifferences } from './config-differences.ts';
 import { consumeBatches, consumeEach } from './consume.ts';
 import { ensureTopology } from './ensure-topology.ts';
 import { EVENT_PARTITIONS } from './topology.ts';
-
-jest.setTimeout(60_000);
 
 let nats: TestNats;
 

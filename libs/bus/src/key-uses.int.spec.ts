@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ApiKeyId, TenantId } from '#core/ids';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { BusUnavailable } from './bus-errors.ts';
 import { makeKeyUses } from './key-uses.ts';
-
-jest.setTimeout(30_000);
 
 const tenant = 'acme' as TenantId;
 const key = 'key_01' as ApiKeyId;

@@ -8,7 +8,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const texts = (entries: readonly { data: Uint8Array }[]): string[] =>
   entries.map(({ data }) => new TextDecoder().decode(data));
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 let nats: TestNats;
 let bus: TestBus;
@@ -50,7 +50,7 @@ describe('a lane', () => {
     const entries = await store.read('sub_a', { maxMessages: 10 });
     expect(texts(entries)).toEqual(['a1', 'a2', 'a3']);
     expect(entries.map(({ laneSeq }) => laneSeq)).toEqual(seqs);
-    for (const { storedAtMs } of entries) expect(Math.abs(storedAtMs - start)).toBeLessThan(10_000);
+    for (const { storedAtMs } of entries) expect(Math.abs(storedAtMs - start)).toBeLessThan(60_000);
   });
 
   test('is read piece by piece up to the end that the leader told, and nothing is skipped', async () => {
@@ -120,9 +120,16 @@ describe('a lane', () => {
 });
 
 describe('ten thousand lanes', () => {
+  /** In parts, so that the last ones do not wait for all others before their time to be stored is over. */
+  async function fillEach(lanes: readonly string[], payloads: readonly string[]): Promise<void> {
+    for (let from = 0; from < lanes.length; from += 2_000) {
+      await Promise.all(lanes.slice(from, from + 2_000).map((lane) => fill(lane, payloads)));
+    }
+  }
+
   test('cost no consumer, are counted in one call, and are there again after a restart of the broker', async () => {
     const lanes = Array.from({ length: 10_000 }, (_, i) => `sub_${i}`);
-    await Promise.all(lanes.flatMap((lane) => [fill(lane, ['1']), fill(lane, ['2'])]));
+    await fillEach(lanes, ['1', '2']);
     const beforeCount = performance.now();
     const counts = await store.counts();
     const countMs = performance.now() - beforeCount;
@@ -139,7 +146,7 @@ describe('ten thousand lanes', () => {
 
   test('and more than the broker tells at once are counted page by page', async () => {
     const lanes = Array.from({ length: 100_500 }, (_, i) => `sub_${i}`);
-    await Promise.all(lanes.map((lane) => fill(lane, ['1'])));
+    await fillEach(lanes, ['1']);
     expect((await store.counts()).size).toBe(100_500);
   });
 });

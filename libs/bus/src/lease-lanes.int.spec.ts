@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import type { ConsumerInfo } from '@nats-io/jetstream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
@@ -10,9 +11,15 @@ import { makeLaneStore } from './lane-store.ts';
 import { leaseLanes } from './lease-lanes.ts';
 import { makeWakes } from './wake.ts';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
+/** For tests that wait until it is over. */
 const ACK_WAIT_MS = 2_000;
+/** Where a lease has to be renewed in time, however busy the machine is. */
+const AMPLE_MS = 8_000;
+/** Longer than anybody here waits: what comes does not come because it is over. */
+const ENDLESS_MS = 600_000;
+const LANES_PER_PULL = 16;
 const until = (signal: AbortSignal): Promise<unknown> => delay(60_000, undefined, { signal }).catch(() => 'aborted');
 
 let nats: TestNats;
@@ -28,7 +35,6 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  bus = await makeTestBus(nats.url, { topology: { ackWaitSeconds: ACK_WAIT_MS / 1000 } });
   leasings = [];
 });
 
@@ -36,6 +42,10 @@ afterEach(async () => {
   await Promise.all(leasings.map((leasing) => leasing.stop()));
   await bus.close();
 });
+
+async function open(ackWaitMs: number): Promise<void> {
+  bus = await makeTestBus(nats.url, { topology: { ackWaitSeconds: ackWaitMs / 1000 } });
+}
 
 function lease(on: Bus, onLease: (lease: LaneLease) => Promise<void>, maxLanes = 1_000): Consuming {
   const leasing = leaseLanes(on, { maxLanes }, onLease);
@@ -49,6 +59,7 @@ const lanesAwake = async (): Promise<number> => (await bus.jsm.streams.info(bus.
 
 describe('a lease', () => {
   test('is one worker’s while it is renewed, for longer than the ack wait, and gone when it is released', async () => {
+    await open(AMPLE_MS);
     const [mine, others]: LaneLease[][] = [[], []];
     const hold = (held: LaneLease[]) => async (one: LaneLease) => {
       held.push(one);
@@ -59,10 +70,10 @@ describe('a lease', () => {
     await wake('sub_a');
     const [held] = await eventually(() => [...(mine ?? []), ...(others ?? [])].length === 1 && [mine, others].flat());
     const heldSince = performance.now();
-    await eventually(() => performance.now() - heldSince > 2.5 * ACK_WAIT_MS);
+    await eventually(() => performance.now() - heldSince > 1.25 * AMPLE_MS);
     expect([mine, others].flat()).toHaveLength(1);
     expect([held?.subscription, held?.takenOver, held?.isSafe()]).toEqual(['sub_a', false, true]);
-    expect(held?.safeForMs()).toBeLessThanOrEqual(ACK_WAIT_MS / 2);
+    expect(held?.safeForMs()).toBeLessThanOrEqual(AMPLE_MS / 2);
     expect(await held?.release()).toBe(true);
     expect([await lanesAwake(), held?.isSafe(), await held?.release()]).toEqual([0, false, false]);
     await wake('sub_a');
@@ -70,6 +81,7 @@ describe('a lease', () => {
   });
 
   test('of a worker that was killed is another’s after the ack wait, who is told that it took it over', async () => {
+    await open(ACK_WAIT_MS);
     const killed = await bus.another();
     const before = Promise.withResolvers<LaneLease>();
     lease(killed, async (one) => {
@@ -94,6 +106,7 @@ describe('a lease', () => {
   });
 
   test('is not safe any more before it can be another’s when the broker is not heard of, and never again', async () => {
+    await open(ACK_WAIT_MS);
     const held: LaneLease[] = [];
     lease(bus, async (one) => {
       held.push(one);
@@ -102,16 +115,20 @@ describe('a lease', () => {
     await wake('sub_a');
     const first = await eventually(() => held[0]);
     process.kill(nats.pid, 'SIGSTOP');
-    const stoppedAt = performance.now();
-    await eventually(() => !first.isSafe(), { everyMs: 5 });
-    expect(performance.now() - stoppedAt).toBeLessThan(ACK_WAIT_MS / 2 + 100);
-    process.kill(nats.pid, 'SIGCONT');
+    try {
+      const endsAt = performance.now() + ACK_WAIT_MS / 2;
+      await eventually(() => performance.now() > endsAt);
+      expect(first.isSafe()).toBe(false);
+    } finally {
+      process.kill(nats.pid, 'SIGCONT');
+    }
     await eventually(() => first.signal.aborted);
-    const second = await eventually(() => held[1]);
-    expect([second.takenOver, second.isSafe(), first.isSafe()]).toEqual([true, true, false]);
+    const second = await eventually(() => held.slice(1).find((one) => one.isSafe()));
+    expect([second.takenOver, first.isSafe()]).toEqual([true, false]);
   });
 
   test('is lost at once when the broker crashes just after it gave it, and whoever gets it next is warned', async () => {
+    await open(AMPLE_MS);
     const held: LaneLease[] = [];
     const hold = async (one: LaneLease) => {
       held.push(one);
@@ -125,31 +142,30 @@ describe('a lease', () => {
     await eventually(() => first.signal.aborted);
     expect([first.isSafe(), await first.release()]).toEqual([false, false]);
     await nats.restart();
-    const second = await eventually(() => held[1]);
-    expect([second.takenOver, second.isSafe()]).toEqual([true, true]);
+    const second = await eventually(() => held.slice(1).find((one) => one.isSafe()));
+    expect(second.takenOver).toBe(true);
   });
 
   test('that is no longer young outlives a crash of the broker', async () => {
-    const patient = await makeTestBus(nats.url, { topology: { ackWaitSeconds: 8 } });
+    await open(60_000);
     const held: LaneLease[] = [];
-    lease(patient, async (one) => {
+    lease(bus, async (one) => {
       held.push(one);
       await until(one.signal);
     });
-    await patient.publisher.publish(patient.topology.wakeSubject('sub_a'), new Uint8Array());
+    await wake('sub_a');
     const first = await eventually(() => held[0]);
     const since = performance.now();
     await eventually(() => performance.now() - since > 2_500);
     await nats.kill();
     await nats.restart();
-    await eventually(() => patient.isConnected());
+    await eventually(() => bus.isConnected());
     expect([first.isSafe(), await first.release()]).toEqual([true, true]);
     expect(held).toHaveLength(1);
-    await Promise.all(leasings.splice(0).map((leasing) => leasing.stop()));
-    await patient.close();
   });
 
   test('whose wake somebody removed is lost with the next renewal', async () => {
+    await open(AMPLE_MS);
     const held: LaneLease[] = [];
     lease(bus, async (one) => {
       held.push(one);
@@ -163,22 +179,22 @@ describe('a lease', () => {
   });
 
   test('that is given back is another’s at once', async () => {
+    await open(ENDLESS_MS);
     const given = Promise.withResolvers<boolean>();
     const first = lease(bus, async (one) => given.resolve(await one.giveBack()), 1);
     await wake('sub_a');
     expect(await given.promise).toBe(true);
     await first.stop();
-    const start = performance.now();
     const next = Promise.withResolvers<LaneLease>();
     lease(await bus.another(), async (one) => {
       next.resolve(one);
       await until(one.signal);
     });
     expect((await next.promise).takenOver).toBe(true);
-    expect(performance.now() - start).toBeLessThan(ACK_WAIT_MS / 2);
   });
 
   test('comes again when its handler fails or forgets it', async () => {
+    await open(AMPLE_MS);
     let calls = 0;
     lease(bus, async (one) => {
       calls++;
@@ -186,12 +202,13 @@ describe('a lease', () => {
       if (calls > 2) await one.release();
     });
     await wake('sub_a');
-    await eventually(async () => calls === 3 && (await lanesAwake()) === 0);
+    await eventually(async () => calls >= 3 && (await lanesAwake()) === 0);
   });
 });
 
 describe('leaseLanes', () => {
   test('takes no more lanes than it has room for, and spreads them over workers', async () => {
+    await open(60_000);
     const counts = new Map<string, number>([
       ['a', 0],
       ['b', 0],
@@ -202,13 +219,16 @@ describe('leaseLanes', () => {
     };
     lease(bus, hold('a'), 30);
     lease(await bus.another(), hold('b'), 500);
+    // Each has asked for its first ones when they come.
+    await eventually(async () => (await laneConsumer()).num_waiting === 2);
     await Promise.all(Array.from({ length: 100 }, (_, i) => wake(`sub_${i}`)));
     await eventually(() => (counts.get('a') ?? 0) + (counts.get('b') ?? 0) === 100);
     expect(counts.get('a')).toBeLessThanOrEqual(30);
-    expect(counts.get('a')).toBeGreaterThanOrEqual(20);
+    expect(counts.get('a')).toBeGreaterThanOrEqual(LANES_PER_PULL);
   });
 
   test('drains five thousand lanes that wake at once with room for two hundred', async () => {
+    await open(AMPLE_MS);
     const drained = new Set<string>();
     let most = 0;
     let now = 0;
@@ -217,40 +237,43 @@ describe('leaseLanes', () => {
       async (one) => {
         most = Math.max(most, ++now);
         if (await one.release()) drained.add(one.subscription);
+        else await wake(one.subscription); // whether it is released is not certain
         now--;
       },
       200,
     );
     const start = performance.now();
     await Promise.all(Array.from({ length: 5_000 }, (_, i) => wake(`sub_${i}`)));
-    await eventually(() => drained.size === 5_000, { deadlineMs: 40_000 });
+    await eventually(() => drained.size === 5_000, { deadlineMs: 90_000 });
     process.stderr.write(`5 000 lanes woken, leased and released: ${Math.round(performance.now() - start)} ms\n`);
     expect(most).toBeLessThanOrEqual(200);
     expect(await lanesAwake()).toBe(0);
   });
 
   test('tells its handlers to end when it stops, waits for them, and gives back what they leave', async () => {
+    await open(ENDLESS_MS);
     const told: unknown[] = [];
+    let begun = 0;
     const first = leaseLanes(bus, { maxLanes: 10 }, async (one) => {
+      begun++;
       await until(one.signal);
       told.push(one.isSafe());
     });
     await Promise.all(['sub_a', 'sub_b'].map(wake));
-    await eventually(async () => (await waiting()) === 0 && (await lanesAwake()) === 2);
+    await eventually(() => begun === 2);
     await first.stop();
     expect(told).toEqual([true, true]);
     expect(first.isAlive()).toBe(false);
     const next: string[] = [];
-    const start = performance.now();
     lease(bus, async (one) => {
       next.push(one.subscription);
       await until(one.signal);
     });
     await eventually(() => next.length === 2);
-    expect(performance.now() - start).toBeLessThan(ACK_WAIT_MS / 2);
   });
 
   test('makes its consumer again when somebody deleted it', async () => {
+    await open(AMPLE_MS);
     const drained: string[] = [];
     lease(bus, async (one) => {
       if (await one.release()) drained.push(one.subscription);
@@ -262,13 +285,14 @@ describe('leaseLanes', () => {
     await eventually(() => drained.length === 2);
   });
 
-  async function waiting(): Promise<number> {
-    return (await bus.jsm.consumers.info(bus.topology.streams.WAKE, bus.topology.consumers.lanes)).num_pending;
+  function laneConsumer(): Promise<ConsumerInfo> {
+    return bus.jsm.consumers.info(bus.topology.streams.WAKE, bus.topology.consumers.lanes);
   }
 });
 
 describe('append, wake, drain, release and look once more', () => {
   test('leave nothing on a lane and never have two holders, with two workers that come and go', async () => {
+    await open(20_000);
     const LANES = 20;
     const store = makeLaneStore(bus);
     const holders = new Map<string, number>();
@@ -310,7 +334,7 @@ describe('append, wake, drain, release and look once more', () => {
     await leaving.stop();
     worker(await bus.another());
     await Promise.all(producing);
-    await eventually(() => taken.length >= 2 * LANES * 30);
+    await eventually(() => taken.length >= 2 * LANES * 30, { deadlineMs: 60_000 });
     await eventually(async () => (await store.counts()).size === 0 && (await lanesAwake()) === 0);
     expect(overlaps).toEqual([]);
     expect(new Set(taken).size).toBe(2 * LANES * 30);

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
@@ -6,8 +6,6 @@ import { BusUnavailable } from './bus-errors.ts';
 import { consumeEach } from './consume.ts';
 import type { Delivered } from './delivered.ts';
 import { makeMatchedFloor } from './matched-floor.ts';
-
-jest.setTimeout(60_000);
 
 let nats: TestNats;
 let bus: TestBus;
@@ -66,7 +64,7 @@ describe('the floor of what is matched', () => {
   test('does not count an event that was given back', async () => {
     const consumer = await bus.js.consumers.get(bus.topology.streams.EVENTS, bus.topology.matcherOf('acme'));
     await publish();
-    const message = await consumer.next({ expires: 5_000 });
+    const message = await consumer.next({ expires: 30_000 });
     message?.nak(60_000);
     await bus.nc.flush();
     expect(await floor()).toBe(0);
@@ -87,7 +85,7 @@ describe('the floor of what is matched', () => {
     await publisher.publish(topology.eventSubject(other, 'com.example.x'), new Uint8Array());
     await publish();
     const consumer = await js.consumers.get(topology.streams.EVENTS, topology.matcherOf('acme'));
-    await (await consumer.next({ expires: 5_000 }))?.ackAck();
+    await (await consumer.next({ expires: 30_000 }))?.ackAck();
     expect(await floorOf('acme')).toBe(2);
     expect(await floorOf(other)).toBe(0);
   });
@@ -105,7 +103,7 @@ describe('the floor of what is matched', () => {
         js.consumers.get(stream, name),
       ),
     );
-    const matchNext = async (from = of): Promise<unknown> => (await from?.next({ expires: 5_000 }))?.ackAck();
+    const matchNext = async (from = of): Promise<unknown> => (await from?.next({ expires: 30_000 }))?.ackAck();
     await matchNext();
     expect(await floor()).toBe(0);
     await matchNext(before);

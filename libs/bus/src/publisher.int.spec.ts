@@ -1,5 +1,5 @@
 import type { NatsConnection } from '@nats-io/nats-core';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, silentLogger, type TestBus } from '#testkit/test-bus';
@@ -8,8 +8,6 @@ import type { PublishAck } from './publish-wire.ts';
 import { makePublisher } from './publisher.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-
-jest.setTimeout(60_000);
 
 let nats: TestNats;
 let bus: TestBus;

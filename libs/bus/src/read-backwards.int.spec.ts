@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { BusUnavailable } from './bus-errors.ts';
 import { readBackwards, type BackwardsRequest } from './read-backwards.ts';
-
-jest.setTimeout(60_000);
 
 let nats: TestNats;
 let bus: TestBus;

@@ -23,7 +23,7 @@ afterAll(async () => {
 /** nats-server stores any bytes as headers; the client throws when it reads these. */
 async function storeWith(headerLine: string, subject: string): Promise<number> {
   const headers = new EncodedHeaders(Buffer.from(`NATS/1.0\r\n${headerLine}\r\n\r\n`));
-  return (await bus.nc.request(subject, '{}', { headers, timeout: 2_000 })).json<{ seq: number }>().seq;
+  return (await bus.nc.request(subject, '{}', { headers, timeout: 30_000 })).json<{ seq: number }>().seq;
 }
 
 const UNREADABLE = [

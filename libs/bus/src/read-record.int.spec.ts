@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { AckPolicy, DeliverPolicy, type ConsumerConfig } from '@nats-io/jetstream';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
 import type { ApiKeyId, TenantId } from '#core/ids';
@@ -10,8 +10,6 @@ import { EncodedHeaders } from './publish-wire.ts';
 import { readBackwards } from './read-backwards.ts';
 import { readSubject } from './read-subject.ts';
 import { openRegistrySnapshot, type RegistrySnapshot } from './registry-snapshot.ts';
-
-jest.setTimeout(60_000);
 
 const ACME = 'acme' as TenantId;
 const KEY = 'key_forged' as ApiKeyId;
@@ -70,7 +68,7 @@ async function append(record: RegistryRecord, expectedLastSubjectSeq = 0): Promi
 /** Publishes with whatever bytes as headers, and answers the sequence. */
 async function publishRaw(subject: string, headerLines: string, data: string): Promise<number> {
   const headers = new EncodedHeaders(Buffer.from(`NATS/1.0\r\n${headerLines}`));
-  return (await bus.nc.request(subject, data, { headers, timeout: 2_000 })).json<{ seq: number }>().seq;
+  return (await bus.nc.request(subject, data, { headers, timeout: 30_000 })).json<{ seq: number }>().seq;
 }
 
 const storeEvent = (headerLines: string, data = FORGED): Promise<number> =>

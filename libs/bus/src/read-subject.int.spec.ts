@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NatsConnectionImpl } from '@nats-io/nats-core/internal';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { readSubject } from './read-subject.ts';
-
-jest.setTimeout(30_000);
 
 const COUNT = 1201;
 let nats: TestNats;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   makeApiKeyId,
   makeRedeliveryId,
@@ -17,8 +17,6 @@ import { openRegistrySnapshot, type RegistrySnapshot } from './registry-snapshot
 
 const ACME = 'acme' as TenantId;
 const OTHER = 'other' as TenantId;
-
-jest.setTimeout(60_000);
 
 let nats: TestNats;
 let bus: TestBus;

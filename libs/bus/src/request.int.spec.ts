@@ -25,9 +25,9 @@ const queue = 'signer';
 
 describe('request', () => {
   test('says at once that nobody serves', async () => {
-    const start = performance.now();
-    await expect(request(bus, bus.topology.signSubject, new Uint8Array(), 5_000)).rejects.toThrow(BusUnavailable);
-    expect(performance.now() - start).toBeLessThan(2_000);
+    // Not when the time is over: that is after the end of this test.
+    const asked = request(bus, bus.topology.signSubject, new Uint8Array(), 600_000);
+    await expect(asked).rejects.toThrow(BusUnavailable);
   });
 
   test('is answered by one of those who serve, and work is shared', async () => {
@@ -40,7 +40,7 @@ describe('request', () => {
     );
     await Promise.all([bus.nc.flush(), other.nc.flush()]);
     for (let i = 0; i < 50; i++) {
-      expect(await request(bus, 'echo', new Uint8Array([1, 2]), 2_000)).toEqual(new Uint8Array([2, 1]));
+      expect(await request(bus, 'echo', new Uint8Array([1, 2]), 30_000)).toEqual(new Uint8Array([2, 1]));
     }
     expect(counts.reduce((a, b) => a + b)).toBe(50);
     expect(Math.min(...counts)).toBeGreaterThan(0);
@@ -50,7 +50,7 @@ describe('request', () => {
   test('tells the asker that it failed, and not why', async () => {
     const serving = serve(bus, { subject: 'fails', queue }, () => Promise.reject(new Error('the master key is 123')));
     await bus.nc.flush();
-    const failed = await request(other, 'fails', new Uint8Array(), 2_000).catch((error: unknown) => error);
+    const failed = await request(other, 'fails', new Uint8Array(), 30_000).catch((error: unknown) => error);
     expect(failed).toBeInstanceOf(RequestFailed);
     expect(String(failed)).not.toContain('123');
     await serving.stop();
@@ -66,7 +66,7 @@ describe('request', () => {
     other.nc.publish('asked', 'for nobody');
     other.nc.publish('asked', 'for a stream', { reply: 'registry.acme.apikey.key_x' });
     other.nc.publish('asked', 'from a consumer', { reply: '$JS.ACK.EVENTS.matcher-0.1.1.1.1.0' });
-    expect(await request(other, 'asked', Buffer.from('a question'), 2_000)).toEqual(
+    expect(await request(other, 'asked', Buffer.from('a question'), 30_000)).toEqual(
       new Uint8Array(Buffer.from('a question')),
     );
     expect(heard).toEqual(['a question']);
@@ -89,7 +89,7 @@ describe('request', () => {
       return payload;
     });
     await bus.nc.flush();
-    const answer = request(other, 'last', new Uint8Array([7]), 5_000);
+    const answer = request(other, 'last', new Uint8Array([7]), 30_000);
     await eventually(() => begun);
     const stopped = serving.stop();
     gate.resolve();
@@ -108,7 +108,7 @@ describe('askAll', () => {
       serve(third, { subject: 'all' }, () => Promise.reject(new Error('a fault of the handler'))),
     ];
     await Promise.all([bus, other, third].map(({ nc }) => nc.flush()));
-    const answers = await askAll(bus, 'all', new Uint8Array(), { waitMs: 5_000, expected: 3 });
+    const answers = await askAll(bus, 'all', new Uint8Array(), { waitMs: 30_000, expected: 3 });
     expect(new Set(answers.map(([n]) => n))).toEqual(new Set([1, 2]));
     expect(answers).toHaveLength(2);
     await Promise.all(servings.map((serving) => serving.stop()));
@@ -121,14 +121,13 @@ describe('askAll', () => {
     ];
     await Promise.all([bus, other].map(({ nc }) => nc.flush()));
     const start = performance.now();
-    expect(await askAll(bus, 'some', new Uint8Array([7]), { waitMs: 200 })).toEqual([new Uint8Array([7])]);
-    expect(performance.now() - start).toBeGreaterThan(190);
+    expect(await askAll(bus, 'some', new Uint8Array([7]), { waitMs: 2_000 })).toEqual([new Uint8Array([7])]);
+    expect(performance.now() - start).toBeGreaterThan(1_990);
     await servings[0]?.stop();
   });
 
   test('is over at once when nobody serves', async () => {
-    const start = performance.now();
-    expect(await askAll(bus, 'nobody', new Uint8Array(), { waitMs: 10_000 })).toEqual([]);
-    expect(performance.now() - start).toBeLessThan(2_000);
+    // Not when the time is over: that is after the end of this test.
+    expect(await askAll(bus, 'nobody', new Uint8Array(), { waitMs: 600_000 })).toEqual([]);
   });
 });

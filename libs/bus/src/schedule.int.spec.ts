@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '#testkit/eventually';
 import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
@@ -10,8 +10,6 @@ interface Fired {
   readonly atMs: number;
   readonly subject: string;
 }
-
-jest.setTimeout(60_000);
 
 let nats: TestNats;
 let bus: TestBus;

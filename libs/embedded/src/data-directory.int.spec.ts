@@ -1,11 +1,29 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { eventually } from '#testkit/eventually';
 import { DataDirectoryInUse, DataDirectoryUnusable, openDataDirectory } from './data-directory.ts';
 import { openKeptSecrets } from './kept-secrets.ts';
 import { processIdentity } from './processes.ts';
 import { readRuntime, removeRuntime, writeRuntime, type Runtime } from './runtime-file.ts';
+
+/** Opens the directory when it is told to, and says what came of it. A process of its own: a lock is one process's. */
+const CONTENDER = `
+  const { openDataDirectory } = await import('#embedded/data-directory');
+  process.stdin.once('data', () => {
+    openDataDirectory(process.argv[1]).then(() => console.log('in'), ({ code }) => console.log(code));
+  });
+  console.log('here');`;
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
 
 let scratch: string;
 
@@ -30,9 +48,23 @@ describe('openDataDirectory', () => {
     await (await openDataDirectory(path)).release();
   });
 
-  test('lets one of many in', async () => {
-    const opened = await Promise.allSettled(Array.from({ length: 8 }, () => openDataDirectory(scratch)));
-    expect(opened.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  test('lets one of many processes in', async () => {
+    const flags = ['--conditions=source', '--no-warnings', '--input-type=module', '--eval', CONTENDER, scratch];
+    const contenders = Array.from({ length: 6 }, () =>
+      spawn(process.execPath, flags, { stdio: ['pipe', 'pipe', 'inherit'] }),
+    );
+    const said = contenders.map(() => '');
+    for (const [i, { stdout }] of contenders.entries())
+      stdout.on('data', (data: Buffer) => (said[i] += data.toString()));
+    try {
+      await eventually(() => said.every((text) => text === 'here\n'));
+      for (const { stdin } of contenders) stdin.write('go');
+      await eventually(() => said.every((text) => /^here\n.+\n$/.test(text)));
+      const refused = Array<string>(5).fill('here\nembedded.data_directory_in_use\n');
+      expect(said.toSorted()).toEqual([...refused, 'here\nin\n']);
+    } finally {
+      await Promise.all(contenders.map(end));
+    }
   });
 
   test.each([
@@ -99,7 +131,12 @@ describe('the runtime file', () => {
 describe('processIdentity', () => {
   test('is the same at each look, and undefined for nobody', async () => {
     expect(await processIdentity(process.pid)).toBe(await processIdentity(process.pid));
-    expect(await processIdentity(process.pid)).not.toBe(await processIdentity(process.ppid));
+    const later = spawn('sleep', ['60']);
+    try {
+      expect(await processIdentity(process.pid)).not.toBe(await processIdentity(later.pid ?? 0));
+    } finally {
+      await end(later);
+    }
     expect(await processIdentity(2 ** 22 + 1)).toBeUndefined();
   });
 });

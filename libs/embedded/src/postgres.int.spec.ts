@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,8 @@ import { makeTemporaryDirectory, silentStoreLogger } from '#testkit/postgres';
 import { PostgresDirectoryUnreachable, PostgresFailed, startPostgresServer, type PostgresServer } from './postgres.ts';
 import { binariesFor, untraversable } from './postgres-binaries.ts';
 import { processIdentity } from './processes.ts';
+
+jest.setTimeout(120_000);
 
 /** An account that owns nothing here. */
 const SOMEBODY = { uid: 54_321, gid: 54_321 };
@@ -51,12 +53,12 @@ describe('startPostgresServer', () => {
     expect(await query(second.url, `select current_setting('server_encoding') as e, current_database() as d`)).toEqual([
       { e: 'UTF8', d: 'posthaste' },
     ]);
-  }, 30_000);
+  });
 
   test('lets nobody in without the password', async () => {
     const { url } = await start();
     await expect(query(url.replace(/:[0-9a-f]{48}@/, ':wrong@'), 'select 1')).rejects.toThrow('password');
-  }, 30_000);
+  });
 
   test('stops what a killed predecessor left on the directory', async () => {
     const orphan = await start();
@@ -64,7 +66,7 @@ describe('startPostgresServer', () => {
     await orphan.exited;
     expect(await processIdentity(orphan.pid)).toBeUndefined();
     expect(await query(heir.url, 'select 1 as one')).toEqual([{ one: 1 }]);
-  }, 30_000);
+  });
 
   test('starts after SIGKILL', async () => {
     const killed = await start({ fsync: true });
@@ -72,7 +74,7 @@ describe('startPostgresServer', () => {
     process.kill(killed.pid, 'SIGKILL');
     await killed.exited;
     expect(await query((await start()).url, 'select * from kept')).toEqual([]);
-  }, 30_000);
+  });
 
   test('starts although its lock file names a process that is somebody else', async () => {
     await (await start()).stop();
@@ -83,7 +85,7 @@ describe('startPostgresServer', () => {
     } finally {
       other.kill();
     }
-  }, 30_000);
+  });
 
   test('says in one line that the port is in use', async () => {
     const { port } = await start();
@@ -92,7 +94,7 @@ describe('startPostgresServer', () => {
     await expect(second).rejects.toThrow(PostgresFailed);
     await expect(second).rejects.toThrow(`port ${port} on 127.0.0.1 is in use`);
     await rm(elsewhere, { recursive: true });
-  }, 30_000);
+  });
 
   test('goes to a directory of root where its own user can reach it', async () => {
     const closed = await makeClosedDirectory();
@@ -105,7 +107,7 @@ describe('startPostgresServer', () => {
     expect(moved).toHaveLength(process.getuid?.() === 0 ? 1 : 0);
     await rm(closed, { recursive: true });
     await rm(rootsOwnDir, { recursive: true });
-  }, 30_000);
+  });
 
   test('says which variable to set when its own user can reach neither', async () => {
     const closed = await makeClosedDirectory();

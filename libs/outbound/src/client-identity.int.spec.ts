@@ -5,9 +5,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { freePort } from '#embedded/free-port';
 import { eventually } from '#testkit/eventually';
 import { makeSelfSigned, makeTestAuthority, type KeyAndCertificate, type TestAuthority } from '#testkit/certificates';
+import { portOfOwn } from '#testkit/port-of-own';
 import { startSink, type Sink } from '#testkit/sink-server';
 import { makeGuardedClient, type GuardedClient, type GuardedClientOptions } from './guarded-client.ts';
 
@@ -128,7 +128,7 @@ describe('a client certificate', () => {
     let port: number;
     let server: ChildProcess;
     beforeAll(async () => {
-      port = await freePort('127.0.0.1');
+      port = await portOfOwn();
       server = await startOpenssl(port, `-tls${version.replace('.', '_')}`);
     });
     afterAll(async () => {

@@ -52,8 +52,8 @@ function aClient(options: GuardedClientOptions = {}): GuardedClient {
   const client = makeGuardedClient({
     allowCidrs: [PUBLIC],
     caFile,
-    connectTimeoutMs: 5000,
-    totalTimeoutMs: 10_000,
+    connectTimeoutMs: 10_000,
+    totalTimeoutMs: 15_000,
     resolve: (name) => dns.resolve(name),
     ...options,
   });
@@ -369,7 +369,7 @@ describe('HTTP/2', () => {
 
   test('is spoken where it is permitted and the sink wants it, under the same guard and limits', async () => {
     const sink = await anHttp2Sink();
-    const client = aClient({ http2: true, totalTimeoutMs: 1000 });
+    const client = aClient({ http2: true, totalTimeoutMs: 3000 });
     expect(await client.post(`${sink.url}/`, [], body)).toMatchObject({ status: 204 });
     expect(await client.post(`${sink.url}/reset`, [], body)).toMatchObject({ error: 'reset' });
     expect(await client.post(`${sink.url}/silent`, [], body)).toMatchObject({ error: 'timeout' });
@@ -392,14 +392,14 @@ describe('HTTP/2', () => {
       upstream.on('data', pass(client)).on('error', () => undefined);
       client.on('close', () => upstream.destroy());
     });
-    const client = aClient({ http2: true, totalTimeoutMs: 1000 });
+    const client = aClient({ http2: true, totalTimeoutMs: 3000 });
     const url = `https://sink.example:${between.port}/`;
     expect(await client.post(url, [], body)).toMatchObject({ status: 204 });
     for (const line of lines) line.isDead = true;
     expect(await client.post(url, [], body)).toMatchObject({ error: 'timeout' });
-    await eventually(async () => (await client.post(url, [], body)).kind === 'response', { deadlineMs: 12_000 });
+    await eventually(async () => (await client.post(url, [], body)).kind === 'response');
     await eventually(() => between.connectionCount() >= 2 && between.openCount() === 1);
-  }, 20_000);
+  });
 
   test('gives way to HTTP/1.1 where the sink does not know it', async () => {
     const { port } = await aTlsServer(undefined, { ALPNProtocols: ['http/1.1'] });
@@ -527,7 +527,7 @@ describe('HTTP/1.1', () => {
   test.each(rows)('%s', async (name, onConnection, expected) => {
     const server = await aTlsServer(onConnection);
     // Only those that trickle are to run into it, not a busy machine.
-    const limits = { totalTimeoutMs: name.includes('trickle') ? 1000 : 10_000, connectionMaxAgeMs: 300 };
+    const limits = { totalTimeoutMs: name.includes('trickle') ? 3000 : 15_000, connectionMaxAgeMs: 300 };
     const exchange = await post(`https://sink.example:${server.port}/`, limits);
     expect(exchange).toMatchObject({ kind: 'error' in expected ? 'error' : 'response', ...expected });
     expect(server.connectionCount()).toBe(1);
@@ -575,7 +575,7 @@ describe('HTTP/1.1', () => {
 
   test('a connection that nobody uses is closed, whatever the sink promises', async () => {
     const server = await aTlsServer(answering('HTTP/1.1 204 No Content\r\nkeep-alive: timeout=3600\r\n\r\n'));
-    expect(await post(`https://sink.example:${server.port}/`, { connectionMaxAgeMs: 300 })).toMatchObject({
+    expect(await post(`https://sink.example:${server.port}/`, { connectionMaxAgeMs: 2000 })).toMatchObject({
       status: 204,
     });
     expect(server.openCount()).toBe(1);
@@ -650,7 +650,7 @@ describe('a forward proxy', () => {
       },
       'ECONNREFUSED',
     ],
-    ['says nothing', async () => (await aServer(() => undefined)).host, 'no tunnel within 500 ms'],
+    ['says nothing', async () => (await aServer(() => undefined)).host, 'no tunnel within 2000 ms'],
     [
       'hangs up',
       async () => (await aServer((socket) => socket.once('data', () => socket.end()))).host,
@@ -660,7 +660,7 @@ describe('a forward proxy', () => {
   ])('that %s is at fault, not the sink', async (_, start, why) => {
     const exchange = await post('https://sink.example/', {
       proxy: { url: `http://${await start()}` },
-      connectTimeoutMs: 500,
+      connectTimeoutMs: 2000,
     });
     expectRefusal(exchange, { error: 'proxy', message: new RegExp(`opens no tunnel to ${PUBLIC}:443: .*${why}`) });
   });

@@ -100,40 +100,37 @@ describe('the guarded client', () => {
   });
 
   test('does not hang on a body without end, fast or slow', async () => {
-    const client = aClient({ totalTimeoutMs: 600 });
     sink.respondWith(() => ({ status: 200, body: endless() }));
-    const fast = await client.post(sink.url, [], body);
+    const fast = await post(sink.url);
     expect(fast).toMatchObject({ kind: 'response', status: 200, body: { truncated: true } });
     expect(fast.kind === 'response' && fast.body?.text.length).toBe(16_384);
-    sink.respondWith(() => ({ status: 200, body: endless(50) }));
-    const slow = await client.post(sink.url, [], body);
+    sink.respondWith(() => ({ status: 200, body: endless(500) }));
+    const slow = await post(sink.url, { totalTimeoutMs: 3_000 });
     expect(slow).toMatchObject({ kind: 'response', status: 200, body: { truncated: true } });
     expect(classify(slow)).toBe('delivered');
   });
 
   test('gives up on a sink that never answers', async () => {
     sink.respondWith(() => 'hang');
-    const started = performance.now();
-    const exchange = await post(sink.url, { totalTimeoutMs: 300 });
-    expect(exchange).toMatchObject({ kind: 'error', error: 'timeout', message: 'Within 300 ms no answer came.' });
-    expect(performance.now() - started).toBeLessThan(2000);
+    const exchange = await post(sink.url, { totalTimeoutMs: 1_500 });
+    expect(exchange).toMatchObject({ kind: 'error', error: 'timeout', message: 'Within 1500 ms no answer came.' });
     sink.respondWith(() => ({}));
     expect(await post(sink.url)).toMatchObject({ status: 204 });
   });
 
   test('counts the wait for a connection into the timeout, and does not charge it to the sink', async () => {
-    const client = aClient({ totalTimeoutMs: 300, connectionsPerOrigin: 1 });
+    const client = aClient({ totalTimeoutMs: 3_000, connectionsPerOrigin: 1 });
     sink.respondWith(() => 'hang');
     const first = client.post(sink.url, [], body);
-    const second = await client.post(sink.url, [], body, { timeoutMs: 200 }); // while the first has the connection
+    const second = await client.post(sink.url, [], body, { timeoutMs: 500 }); // while the first has the connection
     expect(second).toMatchObject({ kind: 'error', error: 'local_resources' });
     expect(await first).toMatchObject({ kind: 'error', error: 'timeout' });
   });
 
   test('takes the timeout of one request before its own', async () => {
     sink.respondWith(() => 'hang');
-    const exchange = await aClient().post(sink.url, [], body, { timeoutMs: 100 });
-    expect(exchange).toMatchObject({ error: 'timeout', message: 'Within 100 ms no answer came.' });
+    const exchange = await aClient().post(sink.url, [], body, { timeoutMs: 1_500 });
+    expect(exchange).toMatchObject({ error: 'timeout', message: 'Within 1500 ms no answer came.' });
   });
 
   test('tells a reset before the status from one after it', async () => {
@@ -183,7 +180,8 @@ async function* brokenBody(): AsyncGenerator<Uint8Array> {
 
 describe('the network', () => {
   test('is dns when the name does not exist', async () => {
-    expect(await post('https://does-not-exist.invalid/')).toMatchObject({ kind: 'error', error: 'dns' });
+    // One that the system's resolver refuses by itself, as it is too long: no name server has to be there.
+    expect(await post(`https://${'a'.repeat(64)}.invalid/`)).toMatchObject({ kind: 'error', error: 'dns' });
   });
 
   test('is connect_refused when nobody listens', async () => {
@@ -342,7 +340,7 @@ describe('an exchange', () => {
 
   test('ends in time', async () => {
     answerWith(() => 'hang');
-    const hung = await aClient().exchange({ method: 'OPTIONS', url: sink.url, headers: [], timeoutMs: 100 });
+    const hung = await aClient().exchange({ method: 'OPTIONS', url: sink.url, headers: [], timeoutMs: 1_500 });
     expect(hung).toMatchObject({ kind: 'error', error: 'timeout' });
   });
 });

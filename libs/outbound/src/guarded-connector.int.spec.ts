@@ -19,7 +19,7 @@ async function connectTo(answers: string[][], allowCidrs: string[] = []): Promis
   let asked = 0;
   const connect = makeGuardedConnector({
     guard: makeAddressGuard({ allowCidrs }),
-    connectTimeoutMs: 1000,
+    connectTimeoutMs: 10_000,
     secureContext: makeSecureContext(),
     resolve() {
       const answer = answers[Math.min(asked++, answers.length - 1)] ?? [];
@@ -59,7 +59,7 @@ describe('the guarded connector', () => {
       const proxy = await startForwardProxy({ connectTo: sink });
       const connect = makeGuardedConnector({
         guard: makeAddressGuard({ allowCidrs: ['127.0.0.1'] }),
-        connectTimeoutMs: 1000,
+        connectTimeoutMs: 10_000,
         secureContext: makeSecureContext(),
         proxy: { url: proxy.url, resolvesNames },
       });

@@ -147,7 +147,7 @@ describe('a set of keys', () => {
 
   test.each(hostile)('is not had from %s', async (_, answer, why) => {
     respond = answer;
-    const keySource = makeKeySource({ jwksUrls: [`${origin}/jwks`], maxBytes: 1024, timeoutMs: 200 });
+    const keySource = makeKeySource({ jwksUrls: [`${origin}/jwks`], maxBytes: 1024, timeoutMs: 2_000 });
     const found = await keySource.find(['k1']);
     expect(found).toMatchObject({ ok: false, detail: expect.stringMatching(new RegExp(`${why}|timeout`)) });
     expect(asked).toEqual(['/jwks']);

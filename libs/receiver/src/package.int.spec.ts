@@ -10,19 +10,21 @@ import { promisify } from 'node:util';
 import { createClient } from '@redis/client';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { transform } from '@swc/core';
-import { freePort } from '#embedded/free-port';
 import { openDatabase } from '#store/database';
 import { eventually } from '#testkit/eventually';
 import { readWireRequest } from '#testkit/foreign-verifiers';
 import { nodeRelease } from '#testkit/node-release';
+import { portOfOwn } from '#testkit/port-of-own';
 import { silentStoreLogger, startPostgres } from '#testkit/postgres';
 import { startRedis } from '#testkit/redis';
 import type { PublicKeyInput } from './public-key.ts';
 import { sign, type SignSettings } from './sign.ts';
 
-jest.setTimeout(120_000);
+jest.setTimeout(180_000);
 
 const run = promisify(execFile);
+/** For a process that has a framework to load first. */
+const BUSY = { deadlineMs: 60_000 };
 const secret = 'whsec_YSBzZWNyZXQgb2YgMzIgYnl0ZXMsIG5vdCBhIHJlYWw=';
 const v1: SignSettings = { profile: 'standard-webhooks', secrets: [secret] };
 const readme = readFileSync('libs/receiver/README.md', 'utf8');
@@ -90,7 +92,7 @@ async function runScript(
   release: Release = 'our',
 ): Promise<string> {
   writeFileSync(join(consumer, name), text);
-  const { stdout } = await run(nodes[release], [name], { cwd: consumer, env: { ...env }, timeout: 30_000 });
+  const { stdout } = await run(nodes[release], [name], { cwd: consumer, env: { ...env }, timeout: 60_000 });
   return stdout;
 }
 
@@ -200,7 +202,7 @@ interface Example {
 /** Runs an example as a process and delivers to it: one event twice, and one that nobody signed. */
 async function deliverTo({ name, env = {}, packages = [], settings = v1, path = '/hooks' }: Example): Promise<void> {
   link(...packages);
-  const port = await freePort('127.0.0.1');
+  const port = await portOfOwn();
   const url = `http://127.0.0.1:${port}${path}`;
   const file = name.replace(/\.ts$/, '.mjs');
   writeFileSync(join(consumer, file), await example(name));
@@ -213,7 +215,7 @@ async function deliverTo({ name, env = {}, packages = [], settings = v1, path = 
   await eventually(async () => {
     if (child.exitCode !== null) throw new Error(output);
     return (await post(settings)) === 204;
-  });
+  }, BUSY);
   expect(await post(settings)).toBe(204);
   expect(await post({ profile: 'none' })).toBe(401);
 }
@@ -309,13 +311,13 @@ describe('the examples of the README', () => {
   });
 
   test.each(RELEASES)('sign() makes what the Node example takes, with %s Node', async (release) => {
-    const port = await freePort('127.0.0.1');
+    const port = await portOfOwn();
     writeFileSync(join(consumer, 'node-http.mjs'), await example('node-http.mjs'));
     rmSync(join(consumer, 'orders.jsonl'), { force: true });
     const env = { WEBHOOK_SECRET: secret, PORT: String(port), HOOK_URL: `http://127.0.0.1:${port}/` };
     children.push(spawn(nodes[release], ['node-http.mjs'], { cwd: consumer, env, stdio: 'ignore' }));
     const script = await example('sign.mjs');
-    expect(await eventually(() => runScript('sign.mjs', script, env, release))).toBe('204\n');
+    expect(await eventually(() => runScript('sign.mjs', script, env, release), BUSY)).toBe('204\n');
     expect(orders()).toEqual([{ type: 'com.example.order.placed' }]);
   });
 

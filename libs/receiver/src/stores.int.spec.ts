@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createClient } from '@redis/client';
 import { Redis } from 'ioredis';
 import type { Database } from '#store/database';
@@ -9,8 +9,6 @@ import { handleOnce, type IdempotencyStore } from './handle-once.ts';
 import { makeMemoryStore } from './memory-store.ts';
 import { makePostgresStore, type PostgresQuery } from './postgres-store.ts';
 import { makeRedisStore, type RedisCommand } from './redis-store.ts';
-
-jest.setTimeout(60_000);
 
 let postgres: TestPostgres;
 let database: Database;
@@ -101,10 +99,12 @@ describe.each(Object.keys(STORES))('the %s store', (name) => {
   });
 
   test('remembers what was done for as long as it is told', async () => {
-    const [store, id] = [open({ retentionMs: 200 }), newId()];
-    expect(await store.complete(id, await claimed(store, id))).toBe(true);
-    expect((await store.claim(id, 1000)).state).toBe('completed');
-    await eventually(async () => (await store.claim(id, 60_000)).state === 'claimed');
+    const [long, remembered] = [open({ retentionMs: 60_000 }), newId()];
+    expect(await long.complete(remembered, await claimed(long, remembered))).toBe(true);
+    expect((await long.claim(remembered, 1000)).state).toBe('completed');
+    const [short, forgotten] = [open({ retentionMs: 50 }), newId()];
+    expect(await short.complete(forgotten, await claimed(short, forgotten))).toBe(true);
+    await eventually(async () => (await short.claim(forgotten, 60_000)).state === 'claimed');
   });
 
   test('does nothing to what is not there, and takes any id as it is', async () => {

@@ -1,14 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { silentStoreLogger, startPostgres, type TestPostgres } from '#testkit/postgres';
 import { openDatabase } from './database.ts';
 import { migrate } from './migrate.ts';
+
+jest.setTimeout(120_000);
 
 describe('migrate', () => {
   let postgres: TestPostgres;
 
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 30_000);
+  });
 
   afterAll(async () => {
     await postgres.stop();

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
 import type { TenantId } from '#core/ids';
 import { aSpec } from '#testkit/a-subscription';
@@ -16,6 +16,8 @@ import { writeEvents, type AcceptedEvent } from './write-events.ts';
 import { writeFacts } from './write-facts.ts';
 import { writeRegistry } from './write-registry.ts';
 
+jest.setTimeout(120_000);
+
 const GLOBEX = 'globex' as TenantId;
 const SPEC = aSpec({ sink: 'https://example.com/hook', filters: [{ exact: { subject: 'a\0b\ud800' } }] });
 
@@ -25,7 +27,7 @@ describe('look-ups', () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 30_000);
+  });
 
   afterAll(async () => {
     await postgres.stop();

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Fact } from '#contracts/bus/facts';
 import type { DeadReason } from '#core/delivery/outcome';
 import type { DeliveryId, TenantId } from '#core/ids';
@@ -8,6 +8,8 @@ import { createTestDatabase, startPostgres, type TestPostgres } from '#testkit/p
 import type { Database } from './database.ts';
 import { countRedeliverable, selectRedeliverable, type RedeliverableSet } from './select-redeliverable.ts';
 import { writeFacts } from './write-facts.ts';
+
+jest.setTimeout(120_000);
 
 const DAY_MS = 86_400_000;
 const LATER = NOON + 30 * DAY_MS;
@@ -19,7 +21,7 @@ describe('what can be redelivered', () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 30_000);
+  });
 
   afterAll(async () => {
     await postgres.stop();

@@ -49,7 +49,8 @@ export async function startDns(zone: Readonly<Record<string, DnsAnswer>> = {}): 
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   const { port } = socket.address();
-  const resolver = new Resolver({ timeout: 1000, tries: 1 });
+  // Long enough for a machine that is busy: only a silent name is to run into it.
+  const resolver = new Resolver({ timeout: 3000, tries: 1 });
   resolver.setServers([`127.0.0.1:${port}`]);
   return {
     port,

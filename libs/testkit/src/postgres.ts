@@ -43,19 +43,29 @@ export async function startPostgres(): Promise<TestPostgres> {
     return urlOf(server.url, name);
   }
 
-  await execute(maintenance, `create database ${TEMPLATE}`);
-  const template = openDatabase({ url: urlOf(server.url, TEMPLATE), logger: silentStoreLogger });
-  await migrate(template);
-  await template.close();
+  async function stop(): Promise<void> {
+    await maintenance.close();
+    await server.stop();
+  }
+
+  try {
+    await execute(maintenance, `create database ${TEMPLATE}`);
+    const template = openDatabase({ url: urlOf(server.url, TEMPLATE), logger: silentStoreLogger });
+    try {
+      await migrate(template);
+    } finally {
+      await template.close();
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     url: server.url,
     createDatabase: ({ migrated = true } = {}) => create(migrated ? TEMPLATE : undefined),
     halt: () => server.halt(),
     restart: () => server.restart(),
-    async stop() {
-      await maintenance.close();
-      await server.stop();
-    },
+    stop,
   };
 }
 

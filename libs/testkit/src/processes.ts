@@ -1,7 +1,7 @@
 import { findPackageJSON } from 'node:module';
 import { dirname, join } from 'node:path';
-import { freePort } from '#embedded/free-port';
 import { startServiceProcess, type ServiceProcess } from '#embedded/service-process';
+import { portOfOwn } from './port-of-own.ts';
 
 export interface SpawnServiceOptions {
   /** `gateway`, `delivery-2`. */
@@ -22,6 +22,9 @@ export interface SpawnedService extends ServiceProcess {
 
 const LOG_MAX_LINES = 20_000;
 
+/** Nine services that start at once on two cores, which have other things to do. */
+const READY_TIMEOUT_MS = 75_000;
+
 /** Where package.json is; the built services are in `dist` below it. */
 export function repositoryRoot(): string {
   const path = findPackageJSON('..', import.meta.url);
@@ -35,7 +38,7 @@ export function repositoryRoot(): string {
  * @throws ServiceProcessFailed
  */
 export async function spawnService({ name, app, env, nodeOptions }: SpawnServiceOptions): Promise<SpawnedService> {
-  const port = Number(env['POSTHASTE_HTTP_PORT'] ?? (await freePort('127.0.0.1')));
+  const port = Number(env['POSTHASTE_HTTP_PORT'] ?? (await portOfOwn()));
   const lines: string[] = [];
   const service = await startServiceProcess({
     name,
@@ -46,6 +49,7 @@ export async function spawnService({ name, app, env, nodeOptions }: SpawnService
       POSTHASTE_HTTP_PORT: String(port),
       ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }),
     },
+    readyTimeoutMs: READY_TIMEOUT_MS,
     onLine(line) {
       if (lines.push(line) > LOG_MAX_LINES) lines.shift();
     },

@@ -5,8 +5,8 @@ import { connect } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { freePort } from '#embedded/free-port';
 import { eventually } from './eventually.ts';
+import { portOfOwn } from './port-of-own.ts';
 
 const run = promisify(execFile);
 
@@ -24,7 +24,7 @@ export interface TestRedis {
  * cache. With POSTHASTE_TEST_REDIS=miniredis the last, whatever there is.
  */
 export async function startRedis(): Promise<TestRedis> {
-  const port = await freePort('127.0.0.1');
+  const port = await portOfOwn();
   const directory = await mkdtemp(join(tmpdir(), 'posthaste-redis-'));
   const { kind, path } = await locate();
   const child =
