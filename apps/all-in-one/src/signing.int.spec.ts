@@ -1,5 +1,5 @@
 import { createPublicKey, randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { BusModule } from '#bus/bus.module';
 import { request } from '#bus/request';
@@ -21,8 +21,6 @@ import { RegistryModule } from '../../registry/src/registry.module.ts';
 import { configSchema as signerConfig } from '../../signer/src/config.ts';
 import { SignerModule } from '../../signer/src/signer.module.ts';
 
-jest.setTimeout(60_000); // three services per test
-
 const adminToken = 'the-token-of-the-operator';
 const minimal = { sink: 'https://sink.example/hooks', protocol: 'HTTP' };
 const body = Buffer.from('{"n":1}');
@@ -39,7 +37,7 @@ let gateway: RunningService;
 
 beforeAll(async () => {
   nats = await startNats();
-}, 60_000);
+});
 afterAll(async () => {
   await nats.stop();
 });

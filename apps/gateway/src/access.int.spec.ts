@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { FastifyInstance } from 'fastify';
 import { BusModule } from '#bus/bus.module';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
@@ -16,8 +16,6 @@ import { callApi, type Answer } from '#testkit/tenant-client';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { configSchema } from './config.ts';
 import { GatewayModule } from './gateway.module.ts';
-
-jest.setTimeout(30_000);
 
 const adminToken = 'the-token-of-the-operator';
 const theirs = 'globex' as TenantId;
@@ -139,7 +137,7 @@ describe('publishing', () => {
   });
 
   test('with a key over its rate is told when to come again; one that expired is refused', async () => {
-    const rated = await aKey(mine, ['publish'], { requestsPerMinute: 2 });
+    const rated = await aKey(mine, ['publish'], { requestsPerMinute: 1 });
     expect((await publish(rated)).status).toBe(202);
     const refused = await publish(rated);
     expect(problemOf(refused)).toEqual([429, 'key-rate-exceeded']);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { headers as natsHeaders } from '@nats-io/nats-core';
 import { BusModule } from '#bus/bus.module';
 import { eventKeyInput, type TenantId } from '#core/ids';
@@ -11,8 +11,6 @@ import { callApi, type PublishAnswer } from '#testkit/tenant-client';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { configSchema } from './config.ts';
 import { GatewayModule } from './gateway.module.ts';
-
-jest.setTimeout(30_000);
 
 const adminToken = 'the-token-of-the-operator';
 const [acme, globex] = ['acme', 'globex'] as [TenantId, TenantId];

@@ -15,7 +15,7 @@ describe('keepPartitions', () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 30_000);
+  });
 
   afterAll(async () => {
     await postgres.stop();

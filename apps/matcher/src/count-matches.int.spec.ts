@@ -10,7 +10,7 @@ let bus: TestBus;
 beforeAll(async () => {
   nats = await startNats();
   bus = await makeTestBus(nats.url);
-}, 60_000);
+});
 
 afterAll(async () => {
   await bus.close();

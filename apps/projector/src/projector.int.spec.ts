@@ -31,7 +31,7 @@ describe('the projector', () => {
 
   beforeAll(async () => {
     [nats, postgres] = await Promise.all([startNats(), startPostgres()]);
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await Promise.all([nats.stop(), postgres.stop()]);
@@ -43,7 +43,7 @@ describe('the projector', () => {
     metrics = new Registry();
     projector = newProjector();
     projector.start();
-  }, 30_000);
+  });
 
   afterEach(async () => {
     await projector.stop();
@@ -105,10 +105,13 @@ describe('the projector', () => {
     await bus.publisher.publish(subject, Buffer.from('{"kind":"matched"}'));
     await publishStory();
     await eventually(() => findDelivery(db, ACME, DELIVERY));
-    const { rows } = await (
-      await db.pool()
-    ).query({ text: 'select stream, seq::int, code from projection_faults order by seq' });
-    expect(rows).toEqual([
+    // Those that a batch has beside good ones are recorded after these.
+    const faults = await eventually(async () => {
+      const pool = await db.pool();
+      const { rows } = await pool.query({ text: 'select stream, seq::int, code from projection_faults order by seq' });
+      return rows.length >= 2 && rows;
+    });
+    expect(faults).toEqual([
       { stream: 'JOURNAL', seq: 1, code: 'projector.unreadable' },
       { stream: 'JOURNAL', seq: 2, code: 'store.unstorable_row' },
     ]);
@@ -164,14 +167,17 @@ describe('the projector', () => {
   test('catches up when PostgreSQL was away, and says meanwhile that it is not ready', async () => {
     await publishStory();
     await postgres.halt();
-    for (let i = 0; i < 300; i++) await publishEvent(`later-${i}`);
-    expect(await eventually(() => projector.trouble())).toMatch(/./);
-    await postgres.restart();
-    await eventually(async () => (await findEvent(db, ACME, 'later-299')).length > 0);
+    try {
+      for (let i = 0; i < 300; i++) await publishEvent(`later-${i}`);
+      expect(await eventually(() => projector.trouble())).toMatch(/./);
+    } finally {
+      await postgres.restart();
+    }
+    await eventually(async () => (await findEvent(db, ACME, 'later-299')).length > 0, { deadlineMs: 30_000 });
     await eventually(() => projector.trouble() === undefined);
     const { rows } = await (await db.pool()).query({ text: 'select count(*)::int as count from events' });
     expect(rows).toEqual([{ count: 301 }]);
-  }, 40_000);
+  });
 
   test('makes the same rows again from the streams when asked to rebuild', async () => {
     await publishStory();

@@ -58,14 +58,14 @@ beforeAll(async () => {
   service = await startService({ name: 'registry', config, logger, modules });
   await call('PUT', `/v1/tenants/${tenant}`, adminToken);
   key = await aKey(['read']);
-}, 60_000);
+});
 
 afterAll(async () => {
   await service.stop();
   await bus.close();
   await db.close();
   await Promise.all([nats.stop(), postgres.stop()]);
-}, 30_000);
+});
 
 function call(method: string, path: string, token: string, body?: unknown): Promise<Answer> {
   return callApi(method, `${service.url}${path}`, { headers: { authorization: `Bearer ${token}` }, body });

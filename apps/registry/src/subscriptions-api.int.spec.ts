@@ -42,14 +42,14 @@ beforeAll(async () => {
   bus = await makeTestBus(nats.url);
   signer = startSigner();
   services = await Promise.all([startRegistry(), startRegistry(), startRegistry({ POSTHASTE_SINK_UNIQUE: 'true' })]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await Promise.all(services.map((service) => service.stop()));
   await signer.stop();
   await bus.close();
   await nats.stop();
-}, 30_000);
+});
 
 function startRegistry(env: Record<string, string> = {}): Promise<RunningService> {
   const config = loadConfig(configSchema, {
@@ -405,16 +405,21 @@ describe('the life of a subscription', () => {
 
   test('expires at its time, and then only a deletion is left', async () => {
     const key = await aKey();
-    const expiresAt = new Date(Date.now() + 1_000).toISOString();
-    const { path } = await subscribe(key, { config: { ...unasked, expiresAt } });
+    // So far away that it has not come before the request for it is looked at.
+    const expiresAt = new Date(Date.now() + 5_000).toISOString();
+    const made = await subscribe(key, { config: { ...unasked, expiresAt } });
+    const { path } = made;
+    expect(made.json()).toMatchObject({ state: 'active' });
     const state = async () => (await call('GET', path, key)).json<SubscriptionResource>();
-    expect((await state()).state).toBe('active');
-    await eventually(async () => (await state()).state === 'expired');
+    await eventually(async () => (await state()).state === 'expired', { deadlineMs: 30_000 });
     expect((await state()).stateReason).toBe('expires_at');
+    const { data } = (await call('GET', `${path}/history`, key)).json<{ data: HistoryEntry[] }>();
+    expect(data.map(({ what }) => what)).toEqual(['created', 'expired']);
+    expect(Date.parse(data[1]?.at ?? '')).toBeGreaterThanOrEqual(Date.parse(expiresAt));
     expect(codeOf(await call('POST', `${path}/resume`, key))).toEqual([409, 'subscription-state']);
     expect(codeOf(await call('PUT', path, key, { body: minimal }))).toEqual([409, 'subscription-state']);
     expect((await call('DELETE', path, key)).status).toBe(200);
-  }, 20_000);
+  });
 
   test('expires with its last event, as soon as that is counted', async () => {
     const key = await aKey();

@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { BusModule } from '#bus/bus.module';
 import { request } from '#bus/request';
@@ -19,8 +19,6 @@ import { startNats, type TestNats } from '#testkit/nats';
 import { makeTestBus, type TestBus } from '#testkit/test-bus';
 import { configSchema } from './config.ts';
 import { SignerModule } from './signer.module.ts';
-
-jest.setTimeout(30_000);
 
 const tenant = 'acme' as TenantId;
 let nats: TestNats;
@@ -282,7 +280,7 @@ describe('the signer', () => {
     const [before, after] = [await sealedFor(subscription), await sealedFor(subscription)];
     await create(before.sealed, subscription);
     expect(await sign(subscription)).toMatchObject([{ ok: true }]);
-    const graceUntilMs = Date.now() + 60_000;
+    const graceUntilMs = Date.now() + 600_000;
     const rotated = { kind: 'SecretRotated', sealedSecret: after.sealed, graceUntilMs, atMs: 1, by: 'admin' } as const;
     await append(subscription, rotated);
     await sign(await create(undefined)); // unknown until then: so the signer catches up

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { BusModule } from '#bus/bus.module';
 import type { Bus } from '#bus/connection';
 import type { Consuming } from '#bus/consume';
@@ -41,8 +41,6 @@ import { RegistryModule } from '../registry.module.ts';
 import { redeliveryAggregate } from './redelivery-aggregate.ts';
 import { startRedeliveryWorker } from './redelivery.worker.ts';
 
-jest.setTimeout(60_000);
-
 let nats: TestNats;
 let postgres: TestPostgres;
 let bus: TestBus;
@@ -54,7 +52,7 @@ let factSeq = 0;
 
 beforeAll(async () => {
   [nats, postgres] = await Promise.all([startNats(), startPostgres()]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await Promise.all([nats.stop(), postgres.stop()]);
@@ -159,31 +157,54 @@ const sorted = (ids: readonly string[]): readonly string[] => [...ids].sort();
 describe('a worker', () => {
   const tenant = 'acme' as TenantId;
   let workers: Consuming[];
+  /** Of workers that stand still. */
+  let gates: (() => void)[];
 
   beforeEach(() => {
     workers = [];
+    gates = [];
   });
 
   afterEach(async () => {
+    for (const open of gates) open();
     await Promise.all(workers.map(stop));
   });
 
-  function start(
-    on: Bus = bus,
-    state: RegistrySnapshot = snapshot,
-    onTrouble: () => void = () => undefined,
-  ): Consuming {
+  interface StartOptions {
+    readonly on?: Bus;
+    readonly state?: RegistrySnapshot;
+    readonly onTrouble?: () => void;
+    readonly readEvent?: ReturnType<typeof makeReadEvent>;
+  }
+
+  function start(options: StartOptions = {}): Consuming {
+    const { on = bus, state = snapshot, onTrouble = () => undefined, readEvent = makeReadEvent(on) } = options;
     const worker = startRedeliveryWorker({
       bus: on,
       snapshot: state,
       db,
       execute: execute(on, state),
-      readEvent: makeReadEvent(on),
+      readEvent,
       clock: Date.now,
       logger: { warn: onTrouble },
     });
     workers.push(worker);
     return worker;
+  }
+
+  /** Stands still in the middle: so many events are read, the others only once it goes on. */
+  function upTo(count: number, on: Bus): { readonly readEvent: ReturnType<typeof makeReadEvent>; goOn(): void } {
+    const read = makeReadEvent(on);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gates.push(resolve);
+    let reads = 0;
+    return {
+      async readEvent(seq) {
+        if (++reads > count) await promise;
+        return read(seq);
+      },
+      goOn: resolve,
+    };
   }
 
   async function stop(worker: Consuming): Promise<void> {
@@ -324,10 +345,13 @@ describe('a worker', () => {
       if (projection === 'is there') project();
       const dying = await bus.another();
       const itsSnapshot = await openRegistrySnapshot(dying);
-      start(dying, itsSnapshot);
+      const { readEvent, goOn } = upTo(600, dying);
+      start({ on: dying, state: itsSnapshot, readEvent });
       const job = await request({ requestsPerMinute: 20_000 });
       await eventually(async () => (await taskCount()) >= 600);
       await dying.close();
+      goOn();
+      await snapshot.catchUp();
       expect(snapshot.redelivery(tenant, job.id)).toMatchObject({ state: 'running', checkpoint: 1, done: 500 });
       start();
       expect(await becomes(job, 'completed')).toMatchObject({ count: 900, done: 900 });
@@ -341,11 +365,15 @@ describe('a worker', () => {
     const subscription = await aSubscription(tenant);
     const dead = await someEnded(300, { tenant, subscription });
     project();
-    const first = start();
+    const { readEvent, goOn } = upTo(50, bus);
+    const first = start({ readEvent });
     const job = await request({ requestsPerMinute: 6_000 });
     await eventually(async () => (await taskCount()) >= 50);
-    await stop(first);
+    const stopped = stop(first);
+    goOn();
+    await stopped;
     const begun = await taskCount();
+    await snapshot.catchUp();
     expect(snapshot.redelivery(tenant, job.id)).toMatchObject({ state: 'running', done: begun });
     start();
     expect(await becomes(job, 'completed')).toMatchObject({ done: 300 });
@@ -357,7 +385,7 @@ describe('a worker', () => {
     await someEnded(20, { tenant, subscription: slow });
     await someEnded(20, { tenant, subscription: fast });
     start();
-    const slowJob = await request({ subscription: slow, requestsPerMinute: 60 });
+    const slowJob = await request({ subscription: slow, requestsPerMinute: 1 });
     const fastJob = await request({ subscription: fast });
     await becomes(fastJob, 'completed');
     expect(snapshot.redelivery(tenant, slowJob.id)?.state).toBe('running');
@@ -369,12 +397,13 @@ describe('a worker', () => {
     const job = await request();
     let troubles = 0;
     await postgres.halt();
-    start(bus, snapshot, () => {
-      troubles++;
-    });
-    await eventually(() => troubles >= 2);
-    expect(snapshot.redelivery(tenant, job.id)).toMatchObject({ state: 'running', done: 0 });
-    await postgres.restart();
+    try {
+      start({ onTrouble: () => void troubles++ });
+      await eventually(() => troubles >= 2);
+      expect(snapshot.redelivery(tenant, job.id)).toMatchObject({ state: 'running', done: 0 });
+    } finally {
+      await postgres.restart();
+    }
     expect(await becomes(job, 'completed')).toMatchObject({ done: 40 });
     expect(sorted((await tasks()).map(({ delivery }) => delivery))).toEqual(sorted(dead));
   });
