@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { openDatabase } from '#store/database';
+import { eventually } from '#testkit/eventually';
 import { silentStoreLogger } from '#testkit/postgres';
 import { callApi } from '#testkit/tenant-client';
 import { formsOf } from './secret-forms.ts';
@@ -150,7 +151,11 @@ describe('guessing', () => {
   test('is in the log with its address as long as it is answered, and is counted', async () => {
     for (const name of ['gateway', 'registry']) {
       const service = stage.cluster.service(name);
-      const refusals = service.log().filter((line) => line.includes('"from":"192.0.2.66"'));
+      // A line is written after its answer, and comes through a pipe.
+      const refusals = await eventually(() => {
+        const found = service.log().filter((line) => line.includes('"from":"192.0.2.66"'));
+        return found.length >= GUESSES_PER_MINUTE && found;
+      });
       expect(refusals).toHaveLength(GUESSES_PER_MINUTE);
       for (const line of refusals) expect(line).toContain('"code":"invalid-credential"');
       expect(refusals.join('\n')).not.toContain('guess-number');

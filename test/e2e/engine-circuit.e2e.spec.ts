@@ -5,7 +5,7 @@ import type { SinkAnswer } from '#testkit/sink-server';
 import { startEngineStage, WORKERS, type EngineStage } from './engine-stage.ts';
 import { idOf, numbered, withoutRepeats, type Trial } from './engine-trial.ts';
 
-jest.setTimeout(90_000);
+jest.setTimeout(150_000);
 
 let stage: EngineStage;
 
@@ -26,7 +26,7 @@ function opened(trial: Trial): Promise<Extract<Circuit, { state: 'open' | 'half_
 }
 
 describe('kill -9 worker: all of them at once', () => {
-  const QUIET_MS = 8_000;
+  const QUIET_MS = 10_000;
   const failed = numbered(60);
   const asked = numbered(20);
   const kept = numbered(30);
@@ -52,7 +52,7 @@ describe('kill -9 worker: all of them at once', () => {
       return { status: 500 };
     }
     ramp.push({ atOnce, answered: ramp.length + 1 - atOnce });
-    return { delayMs: 100 };
+    return { delayMs: 300 };
   }
 
   beforeAll(async () => {
@@ -73,30 +73,38 @@ describe('kill -9 worker: all of them at once', () => {
       respond: (received) => ({ status: idOf(received) === '1' ? 400 : 204 }),
     });
     await paused.command('pause');
+    await stage.fence();
+    await throttled.publish(['first']);
+    await opened(throttled);
+    await stage.circuitsAreKnown(1);
     await Promise.all([
       failing.publish(failed),
-      throttled.publish(['first']),
+      throttled.publish(asked),
       paused.publishInOrder(kept),
       blocked.publishInOrder(blocking),
     ]);
-    await opened(throttled);
-    await throttled.publish(asked);
-    before = await opened(failing);
+    await opened(failing);
+    await stage.circuitsAreKnown(2);
+    // By a probe all has ended that was under way when it opened; other workers may have said the same of it, a little earlier.
+    before = await eventually(async () => {
+      const circuit = await opened(failing);
+      return circuit.failedProbes > 0 && circuit;
+    });
     await eventually(async () => (await blocked.state()).state === 'paused');
     await eventually(async () => (await blocked.deadLetters()).length === 1);
     await stage.crash(...WORKERS);
     hasCrashed = true;
-  }, 60_000);
+  }, 120_000);
 
   test('leaves a circuit open as it was, with nothing but probes, one at a time', async () => {
     const { circuit } = await failing.health();
     expect(circuit).toMatchObject({ since: before.since, failingSince: before.failingSince, cause: 'failures' });
-    const countBefore = probesAtOnce.length;
-    await eventually(async () => {
+    const failedProbes = await eventually(async () => {
       const now = (await failing.health()).circuit;
-      return 'failedProbes' in now && now.failedProbes > before.failedProbes + 1;
+      return 'failedProbes' in now && probesAtOnce.length >= 3 && now.failedProbes;
     });
-    expect(probesAtOnce.length - countBefore).toBeLessThanOrEqual(4);
+    // One may be under way.
+    expect(probesAtOnce.length).toBeLessThanOrEqual(failedProbes - before.failedProbes + 1);
     expect(Math.max(...probesAtOnce)).toBe(1);
   });
 
@@ -108,7 +116,11 @@ describe('kill -9 worker: all of them at once', () => {
   });
 
   test('leaves paused what is paused, and resume releases it in order', async () => {
-    expect(await paused.health()).toMatchObject({ state: 'paused', waiting: kept.length });
+    await eventually(async () => {
+      // What a killed worker had in its hands is waited for.
+      expect(await paused.health()).toMatchObject({ state: 'paused', waiting: kept.length });
+      return true;
+    });
     expect(paused.ids()).toEqual([]);
     await paused.command('resume');
     await paused.arrived(kept);
@@ -129,20 +141,32 @@ describe('kill -9 worker: all of them at once', () => {
   test('endpoint recovers: it is drained with rising concurrency, nothing is lost, and its circuit closes', async () => {
     hasRecovered = true;
     await eventually(async () => (await failing.deliveries('delivered')).length === failed.length, {
-      deadlineMs: 30_000,
+      deadlineMs: 60_000,
     });
     for (const { atOnce, answered } of ramp) expect(atOnce).toBeLessThanOrEqual(Math.max(1, answered));
     expect(Math.max(...ramp.map(({ atOnce }) => atOnce))).toBeGreaterThan(4);
-    expect((await failing.health()).circuit).toEqual({ state: 'closed' });
+    await eventually(async () => (await failing.health()).circuit.state === 'closed');
     await failing.leftNoTrace();
   });
 });
 
 describe('410 Gone', () => {
   test('disables the subscription, which says so, and what waits ends with a reason (D9)', async () => {
-    const trial = await stage.trial({ config: { maxInFlight: 3 }, respond: () => ({ status: 410, delayMs: 100 }) });
+    const matched = Promise.withResolvers<void>();
+    let goneCount = 0;
+    const trial: Trial = await stage.trial({
+      config: { maxInFlight: 3 },
+      async respond(received) {
+        await matched.promise;
+        if (trial.sink.underWay.has(received)) goneCount++;
+        return { status: 410, delayMs: 100 };
+      },
+    });
     const all = numbered(40);
     await trial.publish(all);
+    // What is matched when it is disabled already is nobody's delivery.
+    await eventually(async () => (await trial.deliveries()).length === all.length);
+    matched.resolve();
     const { stateReason } = await eventually(async () => {
       const now = await trial.state();
       return now.state === 'disabled' ? now : undefined;
@@ -154,7 +178,7 @@ describe('410 Gone', () => {
     });
     expect(letters).toHaveLength(all.length);
     expect(new Set(letters.map(({ reason }) => reason))).toEqual(new Set(['gone', 'subscription_disabled']));
-    expect(letters.filter(({ reason }) => reason === 'gone')).toHaveLength(trial.sink.received.length);
+    expect(letters.filter(({ reason }) => reason === 'gone')).toHaveLength(goneCount);
     await trial.leftNoTrace();
   });
 });

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { eventually } from '#testkit/eventually';
 import type { Received } from '#testkit/sink-server';
-import { ACK_WAIT_SECONDS, startEngineStage, WORKERS, type EngineStage } from './engine-stage.ts';
+import { startEngineStage, WORKERS, type EngineStage } from './engine-stage.ts';
 import { idOf, idsOf, numbered, withoutRepeats, workerOf, type Trial } from './engine-trial.ts';
 
-jest.setTimeout(90_000);
+jest.setTimeout(150_000);
 
 let stage: EngineStage;
 
@@ -31,10 +31,10 @@ const QUICK_CIRCUIT = { consecutiveFailures: 3, firstProbeSeconds: 1, longestPro
 describe('kill -9 worker: those that hold a lane, all at once, in the middle of it', () => {
   const KEYS = ['a', 'b', 'c', 'd'];
   const ordered = numbered(40);
-  const keyed = numbered(10).flatMap((n) => KEYS.map((key) => `${key}${n}`));
+  const keyed = numbered(16).flatMap((n) => KEYS.map((key) => `${key}${n}`));
   const rated = numbered(9);
-  const capped = numbered(60);
-  const batched = numbered(45);
+  const capped = numbered(120);
+  const batched = numbered(95);
   let byTime: Trial;
   let byKey: Trial;
   let paced: Trial;
@@ -50,7 +50,7 @@ describe('kill -9 worker: those that hold a lane, all at once, in the middle of 
     const keyFails = failing({ b2: 2, c7: 1 });
     byTime = await stage.trial({
       config: { ordering: 'subscription', circuit: QUICK_CIRCUIT },
-      respond: (received) => ({ status: timeFails(received) ? 500 : 204, delayMs: 30 }),
+      respond: (received) => ({ status: timeFails(received) ? 500 : 204, delayMs: 100 }),
     });
     byKey = await stage.trial({
       config: { ordering: 'partitionkey' },
@@ -72,6 +72,8 @@ describe('kill -9 worker: those that hold a lane, all at once, in the middle of 
       config: { contentMode: 'structured', batch: { maxEvents: 10, maxWaitMs: 500 }, maxInFlight: 1 },
       respond: (_, count) => ({ status: count === 1 ? 500 : 204, delayMs: 500 }),
     });
+    // Else it would only begin when others are almost through.
+    await eventually(async () => (await paced.validation()).status === 'granted');
     await Promise.all([
       byTime.publishInOrder(ordered),
       byKey.publishInOrder(keyed, (id) => ({ partitionkey: id[0] })),
@@ -87,7 +89,7 @@ describe('kill -9 worker: those that hold a lane, all at once, in the middle of 
     });
     countsAtCrash = counts();
     await stage.crash(...new Set(trials.map((trial) => trial.lastWorker())));
-  }, 60_000);
+  }, 120_000);
 
   test('hits each of them half-done', () => {
     const lengths = [ordered, keyed, rated, capped, batched].map((ids) => ids.length);
@@ -113,12 +115,13 @@ describe('kill -9 worker: those that hold a lane, all at once, in the middle of 
 
   test('exceeds no rate that a sink granted: requests of all workers are spread evenly, retries included (WH-11, WH-17)', async () => {
     await eventually(async () => (await paced.deliveries('delivered')).length === rated.length, { deadlineMs: 40_000 });
-    const times = paced.sink.received.map(({ atMs }) => atMs);
-    expect(times.length).toBeGreaterThan(rated.length);
-    // The 1 % that starts are further apart: so late a single one may arrive, for a connection for example (ADR 0011).
-    const lateMs = 600;
+    expect(paced.sink.received.length).toBeGreaterThan(rated.length);
+    // When they left, as their workers say: how late one arrives is the network's affair, and this machine's.
+    const attempts = (await paced.attempts()).flat();
+    expect(attempts.length).toBeGreaterThan(rated.length);
+    const times = attempts.map(({ at }) => Date.parse(at)).sort((one, other) => one - other);
     for (const [i, fromMs] of times.entries()) {
-      for (const [n, atMs] of times.slice(i).entries()) expect(atMs - fromMs).toBeGreaterThan(n * 1000 - lateMs);
+      for (const [n, atMs] of times.slice(i).entries()) expect(atMs - fromMs).toBeGreaterThanOrEqual(n * 1000);
     }
   });
 
@@ -167,6 +170,16 @@ async function publishUntil(isOver: () => boolean, trials: readonly Trial[]): Pr
 }
 
 describe('horizontal: 1 -> 3 -> 1 workers under load', () => {
+  /** Long enough to tell: what goes on before, goes on because it was handed over. */
+  const LEASE_SECONDS = 30;
+  let stage: EngineStage;
+
+  beforeAll(async () => {
+    stage = await startEngineStage(LEASE_SECONDS);
+  }, 90_000);
+
+  afterAll(() => stage.stop(), 90_000);
+
   test('no gap > lease, no double-run: whoever goes ends what it has begun, and hands over the rest', async () => {
     const { cluster } = stage;
     let isOver = false;
@@ -178,13 +191,13 @@ describe('horizontal: 1 -> 3 -> 1 workers under load', () => {
     const has = (name: string) => (): boolean => free.sink.received.filter((one) => workerOf(one) === name).length > 10;
     await eventually(has('delivery-1'));
     await Promise.all(['delivery-2', 'delivery-3'].map((name) => cluster.restart(name)));
-    await eventually(() => WORKERS.every((name) => has(name)()));
+    await eventually(() => WORKERS.every((name) => has(name)()), { deadlineMs: 60_000 });
     await Promise.all(['delivery-1', 'delivery-2'].map(stop));
     const countThen = free.ids().length;
     await eventually(() => free.ids().length > countThen + 20);
     isOver = true;
     const all = await publishing;
-    await Promise.all([ordered, free].map((trial) => trial.arrived(all)));
+    await Promise.all([ordered, free].map((trial) => trial.arrived(all, 90_000)));
 
     expect(ordered.ids()).toEqual(all);
     expect(ordered.mostAtOnce()).toBe(1);
@@ -192,7 +205,7 @@ describe('horizontal: 1 -> 3 -> 1 workers under load', () => {
     expect(ordered.lastWorker()).toBe('delivery-3');
     const times = ordered.sink.received.map(({ atMs }) => atMs);
     const gapsMs = times.slice(1).map((atMs, i) => atMs - (times[i] ?? 0));
-    expect(Math.max(...gapsMs)).toBeLessThan(ACK_WAIT_SECONDS * 1000);
+    expect(Math.max(...gapsMs)).toBeLessThan(0.8 * LEASE_SECONDS * 1000);
     await ordered.leftNoTrace();
     await free.leftNoTrace();
   });

@@ -2,14 +2,21 @@ import type { JetStreamManager } from '@nats-io/jetstream';
 import { randomUUID } from 'node:crypto';
 import type { SubscriptionHealthResource } from '#contracts/http/health-resource';
 import { eventually } from '#testkit/eventually';
-import { headerOf, type Received, type Sink, type SinkAnswer, type SinkOptions } from '#testkit/sink-server';
+import {
+  headerOf,
+  type Received,
+  type Respond,
+  type Sink,
+  type SinkAnswer,
+  type SinkOptions,
+} from '#testkit/sink-server';
 import { expectStatus, type TenantClient } from '#testkit/tenant-client';
-import type { DeadLetterView, DeliveryView } from './look-up.ts';
+import type { AttemptView, DeadLetterView, DeliveryView } from './look-up.ts';
 
 const BATCH = 100;
 
 export interface TrialOptions {
-  readonly respond?: (received: Received, count: number) => SinkAnswer;
+  readonly respond?: Respond;
   /** Answers `OPTIONS`; then the sink has to give its consent. Default: it is not asked. */
   readonly handshake?: () => SinkAnswer;
   readonly config?: object;
@@ -43,7 +50,10 @@ export interface Trial {
   /** `pause`, `resume` */
   command(name: string): Promise<void>;
   state(): Promise<{ readonly state: string; readonly stateReason?: string }>;
+  validation(): Promise<{ readonly status: string }>;
   deliveries(state?: string): Promise<readonly DeliveryView[]>;
+  /** Of each delivery, those that ended. */
+  attempts(): Promise<readonly (readonly AttemptView[])[]>;
   deadLetters(): Promise<readonly DeadLetterView[]>;
   /** Resolves when nothing of its lane is left: no message, no lease, no state. */
   leftNoTrace(): Promise<void>;
@@ -80,13 +90,13 @@ export async function startTrial(
 
 interface Watch {
   of(sink: Sink): void;
-  readonly respond: (received: Received, count: number) => SinkAnswer;
+  readonly respond: Respond;
   mostAtOnce(): number;
   workersAtOnce(): number;
 }
 
 /** Looks at each arrival at what is at the sink already. */
-function makeWatch(respond: (received: Received, count: number) => SinkAnswer): Watch {
+function makeWatch(respond: Respond): Watch {
   let sink: Sink | undefined;
   let most = 0;
   let workers = 0;
@@ -163,9 +173,17 @@ function makeTrial({ client, sink, type, subscription, subscribe, watch, jsm }: 
       client.list(
         `/v1/deliveries?subscription=${subscription}&limit=250${state === undefined ? '' : `&state=${state}`}`,
       ),
+    async validation() {
+      return (await client.get<{ validation: { status: string } }>(path)).validation;
+    },
+    async attempts() {
+      const all = await client.list<DeliveryView>(`/v1/deliveries?subscription=${subscription}&limit=250`);
+      const whole = await Promise.all(all.map(({ id }) => client.get<DeliveryView>(`/v1/deliveries/${id}`)));
+      return whole.map(({ attempts = [] }) => attempts);
+    },
     deadLetters: () => client.list(`/v1/dead-letters?subscription=${subscription}`),
     async leftNoTrace() {
-      await eventually(async () => expectNoTrace(jsm, subscription), { deadlineMs: 20_000, everyMs: 100 });
+      await eventually(async () => expectNoTrace(jsm, subscription), { deadlineMs: 30_000, everyMs: 100 });
     },
   };
 }

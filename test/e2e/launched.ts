@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '#embedded/free-port';
 import { findProcesses, stopProcesses } from '#embedded/processes';
 import { eventually } from '#testkit/eventually';
+import { portOfOwn } from '#testkit/port-of-own';
 import { repositoryRoot } from '#testkit/processes';
 
 /** A command of the all-in-one, as a person would start it. */
@@ -33,7 +33,7 @@ export async function makePlace(): Promise<Place> {
   // As root, PostgreSQL runs as another user, who has to pass through.
   await chmod(scratch, 0o711);
   const dataDir = join(scratch, 'data');
-  const port = String(await freePort('127.0.0.1'));
+  const port = String(await portOfOwn());
   const env = { ...cleanEnvironment(), POSTHASTE_DATA_DIR: dataDir, POSTHASTE_HTTP_PORT: port };
   const processes = (): Promise<number[]> => findProcesses(dataDir);
   return {

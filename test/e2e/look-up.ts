@@ -20,6 +20,7 @@ export interface AttemptView {
   readonly outcome?: string;
   readonly error?: string;
   readonly responseBody?: string;
+  readonly next?: { readonly kind: string; readonly at?: string };
 }
 
 export interface EventView {

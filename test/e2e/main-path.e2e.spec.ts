@@ -10,7 +10,7 @@ import { CONTACT_DATA, CONTACT_TYPE, contactAttributes, PUBLISH_FORMS } from './
 import { deliveryInState, matchedEvent } from './look-up.ts';
 import { startStage, type Stage } from './stage.ts';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 const TRACEPARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 

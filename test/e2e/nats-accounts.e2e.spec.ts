@@ -17,7 +17,7 @@ import { silentLogger } from '#testkit/test-bus';
 import { startStage, type Stage } from './stage.ts';
 import { liveWholeLife } from './whole-life.ts';
 
-jest.setTimeout(120_000);
+jest.setTimeout(180_000);
 
 const SERVICES = ['gateway', 'matcher', 'delivery', 'signer', 'registry', 'projector'];
 const USERS = [...SERVICES, 'acme', 'globex'];
@@ -86,7 +86,7 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
     delivery.nc.subscribe('_INBOX_delivery.>', { callback: () => void answersToThem++ });
     registry.nc.subscribe('_INBOX_registry.>', { callback: () => void answersToThem++ });
     await liveWholeLife(stage, 'acme'); // secrets are sealed, notifications are signed
-    await delivery.nc.request('signer.certificate', '{}', { timeout: 5_000 });
+    await delivery.nc.request('signer.certificate', '{}', { timeout: 30_000 });
     expect(refusedIn(stage)).toEqual([]);
     expect(answersToThem).toBeGreaterThan(0);
     await nc.flush();
@@ -96,7 +96,7 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
   test('a producer of a tenant publishes for it with the acknowledgement of JetStream', async () => {
     const { nc } = await connectAs('acme-producer', passwordOf('acme'));
     const event = { specversion: '1.0', id: 'accounts-2', source: '/acme', type: 'com.example.contact.updated' };
-    const answer = await nc.request('ce.acme.com.example.contact.updated', JSON.stringify(event), { timeout: 5_000 });
+    const answer = await nc.request('ce.acme.com.example.contact.updated', JSON.stringify(event), { timeout: 30_000 });
     expect(answer.json()).toMatchObject({ stream: 'EVENTS', seq: expect.any(Number) });
   });
 
@@ -124,10 +124,10 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
     }
     await nc.flush();
     await eventually(() => refusals.length === 4);
-    await expect(jetstreamManager(nc, { timeout: 1_000 })).rejects.toThrow('ermission');
+    await expect(jetstreamManager(nc, { timeout: 30_000 })).rejects.toThrow('ermission');
 
     const globex = await connectAs('globex-producer', passwordOf('globex'));
-    const answer = await globex.nc.request('ce.globex.any', '{}', { timeout: 5_000 }); // stored, so it has passed by
+    const answer = await globex.nc.request('ce.globex.any', '{}', { timeout: 30_000 }); // stored, so it has passed by
     expect(answer.json()).toMatchObject({ stream: 'EVENTS' });
     await nc.flush();
     expect(seen).toEqual([]);
@@ -147,7 +147,7 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
     ['signer', 'deliver.0.sub_x'],
   ])('a %s that was taken over can not write %s', async (user, subject) => {
     const { nc } = await connectAs(user);
-    await expect(jetstream(nc, { timeout: 2_000 }).publish(subject, '{}')).rejects.toThrow('ermission');
+    await expect(jetstream(nc, { timeout: 30_000 }).publish(subject, '{}')).rejects.toThrow('ermission');
   });
 
   test.each([
@@ -171,10 +171,10 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
 test('a matcher takes events from every partition, and nothing from the projector', async () => {
   const { nc } = await connectAs('matcher');
   const next = (consumer: string) =>
-    nc.request(`$JS.API.CONSUMER.MSG.NEXT.EVENTS.${consumer}`, '{"no_wait":true,"batch":1}', { timeout: 2_000 });
+    nc.request(`$JS.API.CONSUMER.MSG.NEXT.EVENTS.${consumer}`, '{"no_wait":true,"batch":1}', { timeout: 30_000 });
   await expect(next('projector')).rejects.toThrow('ermission');
   for (const ack of ['$JS.ACK.EVENTS.projector.1.1.1.1.0', '$JS.API.CONSUMER.CREATE.EVENTS.projector']) {
-    await expect(nc.request(ack, '', { timeout: 2_000 })).rejects.toThrow('ermission');
+    await expect(nc.request(ack, '', { timeout: 30_000 })).rejects.toThrow('ermission');
   }
   for (const consumer of ['matcher', 'matcher-0', 'matcher-15']) {
     expect((await next(consumer)).headers?.code).toBeGreaterThanOrEqual(404);
@@ -205,7 +205,7 @@ describe('an answer of the server, which it writes wherever it is told', () => {
     const { nc } = await connectAs('acme-producer', passwordOf('acme'));
     const headers = natsHeaders();
     headers.set('Nats-Msg-Id', randomBytes(8).toString('hex'));
-    const answer = await nc.request('ce.acme.x', JSON.stringify(record), { headers, timeout: 5_000 });
+    const answer = await nc.request('ce.acme.x', JSON.stringify(record), { headers, timeout: 30_000 });
     return answer.json<{ seq: number }>().seq;
   }
 
@@ -236,7 +236,7 @@ describe('an answer of the server, which it writes wherever it is told', () => {
     for (const body of [{ seq }, { seq, no_hdr: true }]) {
       nc.publish('$JS.API.DIRECT.GET.EVENTS', JSON.stringify(body), { reply: `registry.globex.apikey.${id}` });
     }
-    await eventually(async () => (await registrySequence()) === before + 2);
+    await eventually(async () => (await registrySequence()) >= before + 2);
 
     const { cluster } = stage;
     const client = await cluster.createTenantWithKey(); // a later record, which the services go on with
@@ -289,7 +289,7 @@ describe('the streams', () => {
     'can not be changed or emptied by a %s',
     async (user) => {
       const { nc } = await connectAs(user);
-      const jsm = await jetstreamManager(nc, { timeout: 2_000 });
+      const jsm = await jetstreamManager(nc, { timeout: 30_000 });
       const before = await lastSequence();
       await expect(jsm.streams.purge('RETRIES')).rejects.toThrow('ermission');
       await expect(jsm.streams.delete('EVENTS')).rejects.toThrow('ermission');

@@ -9,7 +9,7 @@ import { CONTACT_DATA, contactEventJson, PUBLISH_FORMS } from './contact-event.t
 import { deliveryInState, matchedEvent, type DeadLetterView, type DeliveryView, type EventView } from './look-up.ts';
 import { startStage, type Stage } from './stage.ts';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 let stage: Stage;
 let client: TenantClient;

@@ -10,7 +10,7 @@ import type { Received, Sink } from '#testkit/sink-server';
 import { callApi, type CreatedSubscription, type TenantClient } from '#testkit/tenant-client';
 import { startStage, type Stage } from './stage.ts';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 const TYPE = 'com.example.signed';
 
@@ -180,7 +180,8 @@ describe('the white label of a tenant', () => {
         return { status: count === 1 ? 503 : 204 };
       },
     });
-    const config = { retry: { delaysSeconds: [1] } };
+    // Long enough for delivery and the signer to hear of the new one, each on its own.
+    const config = { retry: { delaysSeconds: [4], jitter: 0 } };
     const subscription = await labelled.subscribe({ sink: sink.url, types: [TYPE], config });
     await eventually(() => sink.handshakes.length > 0);
     expect(toWire(sink.handshakes[0] as Received).headers['user-agent']).toBe(userAgent);

@@ -5,11 +5,12 @@ import { eventually } from '#testkit/eventually';
 import { headerOf, type Sink } from '#testkit/sink-server';
 import { startNatsSink, type NatsSinkServer } from '#testkit/sink-nats';
 import { expectStatus, type CreatedSubscription, type TenantClient } from '#testkit/tenant-client';
+import { fence } from './fence.ts';
 import { startLoad } from './load.ts';
 import { deliveryInState, matchedEvent, type DeliveryView } from './look-up.ts';
 import { startStage, type Stage } from './stage.ts';
 
-jest.setTimeout(120_000);
+jest.setTimeout(240_000);
 
 const unasked = { validation: { mode: 'none' } };
 
@@ -76,7 +77,7 @@ describe('a NATS sink', () => {
     const server = await startNatsSink();
     const type = `nats.${randomUUID()}`;
     await server.kill();
-    const config = { retry: { delaysSeconds: [1, 1, 1, 1, 1, 1] } };
+    const config = { retry: { delaysSeconds: [1], whenExhausted: 'repeat-last' } };
     const body = { sink: server.url, protocol: 'NATS', protocolsettings: { subject: 'a' }, types: [type], config };
     const made = await client.call('POST', '/v1/subscriptions', { body });
     const id = await publish(type);
@@ -100,12 +101,13 @@ describe('a paused subscription', () => {
       config: { ...unasked, contentMode: 'binary' },
     });
     await change('POST', `${id}/pause`, { reason: 'maintenance' });
+    await fence(stage);
     const events = await Promise.all(Array.from({ length: 5 }, () => publish(type)));
     for (const event of events) expect((await matchedEvent(client, event)).matchCount).toBe(1);
     const pending = await deliveryInState(client, events[0] ?? '', id, 'pending');
     expect([pending.attemptCount, sink.received.length]).toEqual([0, 0]);
     await change('POST', `${id}/resume`);
-    await sink.waitFor(5, { deadlineMs: 30_000 });
+    await sink.waitFor(5, { deadlineMs: 60_000 });
     expect(idsAt(sink).sort()).toEqual(events.sort());
     for (const event of events) {
       const { attempts } = await deliveryInState(client, event, id, 'delivered');
@@ -118,6 +120,7 @@ describe('a paused subscription', () => {
     const sink = await stage.sink();
     const { id } = await client.subscribe({ sink: sink.url, types: [type], config: unasked });
     await change('POST', `${id}/pause`);
+    await fence(stage);
     const event = await publish(type);
     await deliveryInState(client, event, id, 'pending');
     await change('DELETE', id);
@@ -138,16 +141,16 @@ describe('a subscription with limits', () => {
     await stage.cluster.kill('matcher-1', 'SIGKILL');
     await load.done;
     await stage.cluster.restart('matcher-1');
-    await eventually(async () => (await view(id)).state === 'expired', { deadlineMs: 30_000 });
+    await eventually(async () => (await view(id)).state === 'expired', { deadlineMs: 60_000 });
     expect((await view(id)).stateReason).toBe('max_events');
-    await eventually(() => new Set(idsAt(sink)).size === 150, { deadlineMs: 30_000 });
+    await eventually(() => new Set(idsAt(sink)).size === 150, { deadlineMs: 60_000 });
     // Everything that was published is matched by now: nothing is under way any more.
     await eventually(
       async () => {
         const last = await matchedEvent(client, '399');
         return last.matchCount === 0;
       },
-      { deadlineMs: 30_000 },
+      { deadlineMs: 60_000 },
     );
     // The row of a delivery comes a moment after the sink has it.
     await eventually(async () => {
@@ -160,7 +163,7 @@ describe('a subscription with limits', () => {
   test('gets nothing that was accepted after its end, with or without a registry', async () => {
     const type = `limited.${randomUUID()}`;
     const [sink, witness] = [await stage.sink(), await stage.sink()];
-    const expiresAtMs = Date.now() + 4_000;
+    const expiresAtMs = Date.now() + 10_000;
     const config = { ...unasked, contentMode: 'binary', expiresAt: new Date(expiresAtMs).toISOString() };
     const { id } = await client.subscribe({ sink: sink.url, types: [type], config });
     await client.subscribe({ sink: witness.url, types: [type], config: { ...unasked, contentMode: 'binary' } });
