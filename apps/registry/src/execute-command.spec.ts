@@ -24,7 +24,6 @@ function makeLog() {
     const ports: CommandPorts = {
       registrySubject: (tenant, aggregate, id) => `registry.${tenant}.${aggregate}.${id}`,
       lastSeqOf: () => seen,
-      position: () => seen,
       async catchUp() {
         await Promise.resolve();
         for (; seen < events.length; seen++) {
@@ -32,9 +31,9 @@ function makeLog() {
           if (event) state = tenantDecider.evolve(state, event);
         }
       },
-      async append(_subject: string, record: RegistryRecord, { lastSubjectSeq }: Expected) {
+      async append(_subject: string, record: RegistryRecord, { lastSeq }: Expected) {
         await Promise.resolve();
-        if (events.length !== lastSubjectSeq) throw new WrongSequence();
+        if (events.length !== lastSeq) throw new WrongSequence();
         if (record.aggregate === 'tenant') events.push(record.event);
       },
       isConflict: (error) => error instanceof WrongSequence,

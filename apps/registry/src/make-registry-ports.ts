@@ -138,11 +138,11 @@ export function makeExecute({
     registrySubject: topology.registrySubject,
     lastSeqOf: (subject) => snapshot.lastSeqOf(subject),
     catchUp: () => snapshot.catchUp(),
-    position: () => snapshot.position(),
-    async append(subject, record, { lastSubjectSeq, lastSeq }) {
-      const headers: [string, string][] = lastSeq === undefined ? [] : [['Nats-Expected-Last-Sequence', `${lastSeq}`]];
-      const payload = Buffer.from(JSON.stringify(record));
-      await publisher.publish(subject, payload, { expectedLastSubjectSeq: lastSubjectSeq, headers });
+    async append(subject, record, expected) {
+      await publisher.publish(subject, Buffer.from(JSON.stringify(record)), {
+        expectedLastSubjectSeq: expected.lastSeq,
+        ...(expected.subject === subject ? {} : { expectedLastSubject: expected.subject }),
+      });
     },
     isConflict: (error) => error instanceof WrongLastSequence,
     now: clock,

@@ -5,6 +5,7 @@ import type { KeyAlgorithm } from '#core/signature/rfc9421';
 import type { Caller } from '#platform/authenticate';
 import { signingKeyAggregate, type SigningKeyFold } from './aggregates.ts';
 import type { CommandFor, CommandOptions, ExecuteCommand } from './execute-command.ts';
+import { conflict } from './problems.ts';
 
 export interface SigningKeyPorts {
   readonly state: SigningKeyFold & { signingKeys(tenant: TenantId): Iterable<SigningKey> };
@@ -76,15 +77,19 @@ export function makeSigningKeys(ports: SigningKeyPorts) {
   /**
    * Sees to it that a tenant has a key that signs. The first one is published and active at once: nobody knows another
    * that it would replace.
+   *
+   * @throws ProblemError 409 when others went on writing: whoever needs the key must not go on without it
    */
   async function ensureActive(tenant: TenantId, algorithm: KeyAlgorithm, caller: Caller): Promise<void> {
     await ports.catchUp();
     if (activeKeys(tenant, algorithm).length > 0) return;
     await create(tenant, algorithm, caller, () => candidate(tenant, algorithm) === undefined);
     const chosen = candidate(tenant, algorithm);
-    if (chosen === undefined || chosen.state === 'active') return;
-    for (const kind of ['PublishSigningKey', 'ActivateSigningKey'] as const)
-      await step(tenant, chosen.id, kind, caller);
+    if (chosen !== undefined && chosen.state !== 'active') {
+      for (const kind of ['PublishSigningKey', 'ActivateSigningKey'] as const)
+        await step(tenant, chosen.id, kind, caller);
+    }
+    if (activeKeys(tenant, algorithm).length === 0) throw conflict('signing key');
   }
 
   /** The active key, or one that is on its way to be it. */

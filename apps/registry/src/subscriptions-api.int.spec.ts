@@ -27,7 +27,7 @@ let nats: TestNats;
 let bus: TestBus;
 let signer: Serving;
 const sealedCredentials: unknown[] = [];
-/** Two processes, and a third one in which a sink is unique. No PostgreSQL: nothing of this needs it. */
+/** Two processes, and two more in which a sink is unique. No PostgreSQL: nothing of this needs it. */
 let services: RunningService[];
 const UNIQUE = 2;
 
@@ -41,7 +41,8 @@ beforeAll(async () => {
   nats = await startNats();
   bus = await makeTestBus(nats.url);
   signer = startSigner();
-  services = await Promise.all([startRegistry(), startRegistry(), startRegistry({ POSTHASTE_SINK_UNIQUE: 'true' })]);
+  const unique = { POSTHASTE_SINK_UNIQUE: 'true' };
+  services = await Promise.all([{}, {}, unique, unique].map((env) => startRegistry(env)));
 });
 
 afterAll(async () => {
@@ -508,17 +509,32 @@ describe('a sink that has to be unique', () => {
   });
 
   test('is won by one of ten that come at once to two processes', async () => {
-    const other = await startRegistry({ POSTHASTE_SINK_UNIQUE: 'true' });
-    services.push(other);
     const key = await aKey();
     const answers = await Promise.all(
-      Array.from({ length: 10 }, (_, i) => call('POST', '/v1/subscriptions', key, { body: minimal }, 2 + (i % 2))),
+      Array.from({ length: 10 }, (_, i) => call('POST', '/v1/subscriptions', key, { body: minimal }, UNIQUE + (i % 2))),
     );
     expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
       201,
       ...Array.from({ length: 9 }, () => 409),
     ]);
     expect((await call('GET', '/v1/subscriptions', key)).json<object[]>()).toHaveLength(1);
+  });
+});
+
+describe('forty tenants that subscribe for the first time, at once and through two processes', () => {
+  test('have a key each that signs (MS-5)', async () => {
+    const keys = await Promise.all(Array.from({ length: 40 }, () => aKey()));
+    await Promise.all(keys.map((key, i) => subscribe(key, {}, i % 2)));
+    for (const key of keys) {
+      const { data } = (await call('GET', '/v1/signing-keys', key)).json<{ data: { state: string }[] }>();
+      expect(data.map(({ state }) => state)).toEqual(['active']);
+    }
+  });
+
+  test('do not stand in each other’s way where a sink has to be unique', async () => {
+    const keys = await Promise.all(Array.from({ length: 40 }, () => aKey()));
+    const made = await Promise.all(keys.map((key, i) => subscribe(key, {}, UNIQUE + (i % 2))));
+    expect(new Set(made.map(({ status }) => status))).toEqual(new Set([201]));
   });
 });
 

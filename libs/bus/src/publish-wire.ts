@@ -8,6 +8,8 @@ export interface PublishOptions {
   readonly headers?: readonly (readonly [string, string])[];
   /** Last sequence of the subject, 0 for none: optimistic concurrency. */
   readonly expectedLastSubjectSeq?: number;
+  /** The subject that `expectedLastSubjectSeq` is of. Wildcards make it the last of all that match. Default: that of the message. */
+  readonly expectedLastSubject?: string;
   /** How long to go on trying, with the same id. Default 10 s. */
   readonly timeoutMs?: number;
 }
@@ -54,6 +56,9 @@ export function encodeHeaders(options: PublishOptions, ownId: string): EncodedHe
   let text = `NATS/1.0\r\nNats-Msg-Id: ${checked('Nats-Msg-Id', options.msgId ?? ownId)}\r\n`;
   if (options.expectedLastSubjectSeq !== undefined) {
     text += `Nats-Expected-Last-Subject-Sequence: ${options.expectedLastSubjectSeq}\r\n`;
+  }
+  if (options.expectedLastSubject !== undefined) {
+    text += `Nats-Expected-Last-Subject-Sequence-Subject: ${options.expectedLastSubject}\r\n`;
   }
   for (const [name, value] of options.headers ?? []) {
     if (!HEADER_NAME.test(name)) throw new PublishRefused(`not a header name: ${JSON.stringify(name)}`);

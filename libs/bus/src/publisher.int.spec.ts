@@ -57,6 +57,22 @@ describe('publish', () => {
     await expect(bus.publisher.publish(subject, bytes('{}'), { expectedLastSubjectSeq: seq })).resolves.toBeDefined();
   });
 
+  test('refuses a write when somebody wrote to another subject that it depends on, and only then', async () => {
+    const [one, other, foreign] = ['a.signingkey.1', 'a.signingkey.2', 'b.signingkey.1'].map((path) => {
+      const [tenant = '', kind = '', id = ''] = path.split('.');
+      return bus.topology.registrySubject(tenant, kind, id);
+    }) as [string, string, string];
+    const expectedLastSubject = bus.topology.registrySubject('a', 'signingkey', '*');
+    const write = (subject: string, expectedLastSubjectSeq: number) =>
+      bus.publisher.publish(subject, bytes('{}'), { expectedLastSubjectSeq, expectedLastSubject });
+    const { seq } = await write(one, 0);
+    await bus.publisher.publish(foreign, bytes('{}'));
+    await expect(write(other, 0)).rejects.toThrow(WrongLastSequence);
+    const { seq: newest } = await write(other, seq);
+    await expect(write(one, seq)).rejects.toThrow(WrongLastSequence);
+    await expect(write(one, newest)).resolves.toBeDefined();
+  });
+
   test('recognises its own first try although the expectation no longer holds', async () => {
     const subject = bus.topology.registrySubject('acme', 'tenant', 'retry');
     const options = { msgId: 'once', expectedLastSubjectSeq: 0 };

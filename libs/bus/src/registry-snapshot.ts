@@ -31,7 +31,7 @@ export interface RegistrySnapshot {
   signingKeyById(id: SigningKeyId): SigningKey | undefined;
   /** Of one tenant, or of all. */
   signingKeys(tenant?: TenantId): Iterable<SigningKey>;
-  /** Last sequence seen on a subject, 0 when none: what an append to it expects. */
+  /** Last sequence seen on a subject, or on all of a tenant's kind (`registry.<tenant>.<kind>.*`), 0 when none: what an append expects. */
   lastSeqOf(subject: string): number;
   /**
    * Resolves when everything that was in REGISTRY at the call is in here.
@@ -100,6 +100,7 @@ export function makeRegistryFold(): {
 
   function pass({ subject, seq }: Place): void {
     lastSeqs.set(subject, seq);
+    lastSeqs.set(`${subject.slice(0, subject.lastIndexOf('.'))}.*`, seq);
   }
 
   function applyRecord(record: RegistryRecord): void {
