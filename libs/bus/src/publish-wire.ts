@@ -8,7 +8,11 @@ export interface PublishOptions {
   readonly headers?: readonly (readonly [string, string])[];
   /** Last sequence of the subject, 0 for none: optimistic concurrency. */
   readonly expectedLastSubjectSeq?: number;
-  /** The subject that `expectedLastSubjectSeq` is of. Wildcards make it the last of all that match. Default: that of the message. */
+  /**
+   * The subject that `expectedLastSubjectSeq` is of. Wildcards make it the last of all that match. Default: that of the message.
+   * On a replicated stream it keeps apart those who name the same one; another's write below it that is still on its way
+   * to the replicas is not looked at (source of nats-server 2.15.1).
+   */
   readonly expectedLastSubject?: string;
   /** How long to go on trying, with the same id. Default 10 s. */
   readonly timeoutMs?: number;
