@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { locateNatsServer, startNatsServer, type NatsServer, type NatsServerOptions } from '#embedded/nats-server';
+import { portOfOwn } from './port-of-own.ts';
 
 export interface TestNats {
   readonly url: string;
@@ -23,8 +24,9 @@ export async function startNats(
 ): Promise<TestNats> {
   const { path } = await locateNatsServer(process.env);
   const storeDir = await mkdtemp(join(tmpdir(), 'posthaste-nats-'));
-  let server: NatsServer = await startNatsServer({ ...options, binary: path, storeDir });
-  const { url, port } = server;
+  const port = await portOfOwn();
+  let server: NatsServer = await startNatsServer({ ...options, binary: path, storeDir, port });
+  const { url } = server;
   return {
     url,
     port,

@@ -5,6 +5,7 @@ import { startPostgresServer, type PostgresServer } from '#embedded/postgres';
 import { openDatabase, type Database } from '#store/database';
 import { migrate } from '#store/migrate';
 import type { StoreLogger } from '#store/store-logger';
+import { portOfOwn } from './port-of-own.ts';
 
 export interface TestPostgres {
   /** Of the database that the server was made with; tests use {@link TestPostgres.createDatabase}. */
@@ -100,8 +101,9 @@ interface Server {
 
 async function startEmbedded(): Promise<Server> {
   const dataDir = await makeTemporaryDirectory('posthaste-postgres-');
-  let server: PostgresServer = await startPostgresServer({ dataDir, fsync: false });
-  const { url, port } = server;
+  const port = await portOfOwn();
+  let server: PostgresServer = await startPostgresServer({ dataDir, port, fsync: false });
+  const { url } = server;
   return {
     url,
     async halt() {

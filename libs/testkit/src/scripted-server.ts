@@ -7,6 +7,7 @@ import {
   type Socket,
 } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { portOfOwn } from './port-of-own.ts';
 
 export interface ScriptedServer {
   /** `<address>:<port>` */
@@ -22,7 +23,7 @@ export interface ScriptedServer {
 export interface ScriptedOptions {
   /** With these, or without TLS. */
   readonly tls?: TlsOptions;
-  /** Default 0: any free one. */
+  /** Default: one of its own, which nobody takes after it. */
   readonly port?: number;
   /** Default 127.0.0.1. */
   readonly host?: string;
@@ -31,7 +32,7 @@ export interface ScriptedOptions {
 /** A TCP server on the loopback, with TLS when there are options for it, that does what it is told with each connection. */
 export async function startScripted(
   onConnection: (socket: Socket) => void,
-  { tls, port = 0, host = '127.0.0.1' }: ScriptedOptions = {},
+  { tls, port, host = '127.0.0.1' }: ScriptedOptions = {},
 ): Promise<ScriptedServer> {
   const sockets = new Set<Socket>();
   let connectionCount = 0;
@@ -43,7 +44,7 @@ export async function startScripted(
     sockets.add(socket.on('error', () => undefined));
     socket.once('close', () => sockets.delete(socket));
   });
-  server.listen(port, host);
+  server.listen(port ?? (await portOfOwn()), host);
   await once(server, 'listening');
   const bound = (server.address() as AddressInfo).port;
   return {

@@ -52,8 +52,8 @@ export async function startNatsSink(options: NatsSinkServerOptions = {}): Promis
   let connection: NatsConnection | undefined;
   let door: ScriptedServer | undefined;
 
-  /** @param at port of the door; 0: any free one */
-  async function start(at: number): Promise<ScriptedServer> {
+  /** @param port of the door; default: one of its own */
+  async function start(port?: number): Promise<ScriptedServer> {
     server = spawn(path, ['-c', join(directory, 'server.conf')], { stdio: 'ignore' });
     const inside = await eventually(() => announcedPort(directory, server.pid ?? 0));
     await eventually(() => fetchGreeting(inside));
@@ -62,7 +62,7 @@ export async function startNatsSink(options: NatsSinkServerOptions = {}): Promis
       connection.subscribe('>', { callback: (_error, message) => void received.push(message) });
       await connection.flush();
     }
-    return startScripted((client) => leadTo(inside, client), { port: at });
+    return startScripted((client) => leadTo(inside, client), port === undefined ? {} : { port });
   }
 
   async function kill(): Promise<void> {
@@ -73,7 +73,7 @@ export async function startNatsSink(options: NatsSinkServerOptions = {}): Promis
     door = undefined;
   }
 
-  door = await start(0);
+  door = await start();
   const { port } = door;
   return {
     url: `nats://127.0.0.1:${port}`,

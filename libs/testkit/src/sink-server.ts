@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { makeTestAuthority, type KeyAndCertificate } from './certificates.ts';
 import { eventually } from './eventually.ts';
+import { portOfOwn } from './port-of-own.ts';
 
 /** A request as it came in, byte for byte. */
 export interface Received {
@@ -54,7 +55,7 @@ export interface SinkOptions {
   readonly certificate?: KeyAndCertificate;
   /** PEM of the authority whose clients may come; without a certificate of it, nobody is let in. Default: who wants to. */
   readonly clientCa?: string;
-  /** Default 0: any free one. */
+  /** Default: one of its own, which nobody takes while it is away. */
   readonly port?: number;
 }
 
@@ -118,7 +119,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     : createHttpServer(onRequest);
   server.on('connection', () => connectionCount++);
   server.on('tlsClientError', () => undefined);
-  const port = await listen(server, options.port ?? 0);
+  const port = await listen(server, options.port ?? (await portOfOwn()));
   const dir = await mkdtemp(join(tmpdir(), 'posthaste-sink-'));
   const caFile = join(dir, 'ca.pem');
   await writeFile(caFile, caPem);
