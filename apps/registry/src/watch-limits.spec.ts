@@ -117,6 +117,23 @@ describe('the watch over limits', () => {
     expect(forgotten).toEqual([id]);
   });
 
+  test('forgets what a matcher counts after that as well, which did not know of it yet', () => {
+    const { watch, forgotten, change, advanceTo } = aWatch(upTo(3));
+    change(undefined);
+    expect(forgotten).toEqual([]);
+    advanceTo(START + 30_000);
+    watch.counted(id, 1);
+    expect(forgotten).toEqual([id]);
+  });
+
+  test('keeps the count of a subscription that it has not heard of yet', () => {
+    const { watch, forgotten, expired, change } = aWatch(undefined);
+    watch.counted(id, 3);
+    expect(forgotten).toEqual([]);
+    change(upTo(3));
+    expect(expired).toEqual(['max_events 3']);
+  });
+
   test('tries again when the bus is away', async () => {
     let tries = 0;
     const expire = () => (++tries === 1 ? Promise.reject(new Error('away')) : Promise.resolve({ kind: 'written' }));

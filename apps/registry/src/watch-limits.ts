@@ -31,6 +31,8 @@ export interface LimitWatch {
 /** A timer takes no more than 2³¹ ms; and a clock that jumps is noticed after so long. */
 const LONGEST_WAIT_MS = 60_000;
 const RETRY_MS = 5_000;
+/** For so long a matcher may go on counting for a subscription that is deleted: it hears of that on its own. */
+const LATE_COUNT_MS = 10 * 60_000;
 
 /**
  * Makes subscriptions expire at `config.expiresAt` and with `config.maxEvents`.
@@ -43,6 +45,8 @@ const RETRY_MS = 5_000;
 export function makeLimitWatch(ports: WatchLimitsPorts): LimitWatch {
   const due = new Map<SubscriptionId, number>();
   const totals = new Map<SubscriptionId, number>();
+  /** Deleted since when, the oldest first. */
+  const deleted = new Map<SubscriptionId, number>();
   let cancel = (): void => undefined;
   let wakeAtMs = Infinity;
   let isStopped = false;
@@ -95,7 +99,20 @@ export function makeLimitWatch(ports: WatchLimitsPorts): LimitWatch {
 
   function forget(id: SubscriptionId): void {
     due.delete(id);
-    if (!totals.delete(id)) return;
+    rememberDeleted(id);
+    if (totals.delete(id)) forgetCount(id);
+  }
+
+  function rememberDeleted(id: SubscriptionId): void {
+    const nowMs = ports.now();
+    for (const [one, atMs] of deleted) {
+      if (atMs > nowMs - LATE_COUNT_MS) break;
+      deleted.delete(one);
+    }
+    deleted.set(id, nowMs);
+  }
+
+  function forgetCount(id: SubscriptionId): void {
     ports.forgetCount(id).catch((error: unknown) => {
       ports.onTrouble(error, id);
     });
@@ -110,6 +127,7 @@ export function makeLimitWatch(ports: WatchLimitsPorts): LimitWatch {
       checkTotal(id);
     },
     counted(id, total) {
+      if (deleted.has(id)) return forgetCount(id);
       totals.set(id, total);
       checkTotal(id);
     },

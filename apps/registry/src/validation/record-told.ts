@@ -63,6 +63,9 @@ export function makeRecordTold(ports: RecordToldPorts) {
     if (result !== 'granted' && validation.status === 'granted' && validation.via === 'callback') {
       if ((validation.grantedAtMs ?? 0) >= (validation.requestedAtMs ?? 0)) return undefined;
     }
+    // The deadline has closed the question; only consent or refusal changes that.
+    const isClosed = validation.status === 'unsupported' && ports.now() >= (validation.deadlineAtMs ?? Infinity);
+    if (result === 'pending' && isClosed) return undefined;
     const isUnsure = result === 'unsupported' || result === 'pending';
     const isSentAnyway = isUnsure && spec.config.validation.mode === 'optional';
     const allowedRate = isSentAnyway ? ports.unsupportedRate(tenant) : answer.allowedRate;

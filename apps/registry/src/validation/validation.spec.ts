@@ -258,6 +258,19 @@ describe('the deadline (WH-16)', () => {
     });
   });
 
+  test('has the last word: a sink that answers after it that it will think about it opens nothing', async () => {
+    const room = aRoom({ deadlineSeconds: 60 });
+    room.create();
+    await room.react();
+    room.clock.nowMs += MINUTE_MS;
+    await room.deadline();
+    const closed = room.state();
+    await room.answer('pending', { detail: 'late' });
+    expect(room.state()).toEqual(closed);
+    await room.answer('granted', { origin: '*' });
+    expect(room.state()).toMatchObject({ validation: { status: 'granted' } });
+  });
+
   test.each(['granted', 'denied', 'unsupported'] as const)('changes nothing after the answer %s', async (result) => {
     const room = aRoom({ deadlineSeconds: 60 });
     room.create();
