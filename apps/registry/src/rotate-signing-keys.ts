@@ -18,8 +18,8 @@ const ROTATION_ACTOR = 'key-rotation';
 const STEPS_MAX = 10;
 
 /**
- * Takes every step that is due in the rotation of the keys of all tenants. Several processes may do it at once: a key is
- * made only if none was made meanwhile, and a step that was taken already causes nothing.
+ * Takes every step that is due in the rotation of the keys of all tenants. Several processes may do it at once, and people
+ * beside them: what is not due any more in the moment of writing is not done.
  *
  * @param rotateAfterMs how long a key signs
  */
@@ -35,13 +35,18 @@ export function makeRotateSigningKeys({ signingKeys, keys, now }: RotationPorts,
     for (let steps = 0; steps < STEPS_MAX; steps++) {
       const due = dueOf(tenant, algorithm);
       if (due === undefined) return;
-      if (due.kind !== 'create') await keys.step(tenant, due.key.id, due.kind, { by: ROTATION_ACTOR });
-      else
-        await keys.create(tenant, algorithm, { by: ROTATION_ACTOR }, () => dueOf(tenant, algorithm)?.kind === 'create');
+      const isDue = (): boolean => isSame(due, dueOf(tenant, algorithm));
+      if (due.kind === 'create') await keys.create(tenant, algorithm, { by: ROTATION_ACTOR }, isDue);
+      else await keys.step(tenant, due.key.id, due.kind, { by: ROTATION_ACTOR }, isDue);
     }
   }
 
   function dueOf(tenant: TenantId, algorithm: KeyAlgorithm): DueRotation | undefined {
     return dueRotation([...signingKeys(tenant)], algorithm, { rotateAfterMs, nowMs: now() });
   }
+}
+
+function isSame(due: DueRotation, now: DueRotation | undefined): boolean {
+  if (due.kind === 'create' || now?.kind === 'create') return due.kind === now?.kind;
+  return due.kind === now?.kind && due.key.id === now.key.id;
 }

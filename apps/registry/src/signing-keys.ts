@@ -48,21 +48,30 @@ export function makeSigningKeys(ports: SigningKeyPorts) {
     });
   }
 
-  /** An activated key takes the place of the one that is active: that one is withdrawn, and stays published. */
+  /**
+   * An activated key takes the place of the one that is active: that one is withdrawn, and stays published.
+   *
+   * @param isWanted as for {@link create}
+   */
   async function step(
     tenant: TenantId,
     id: SigningKeyId,
     kind: SigningKeyStep,
     caller: Caller,
+    isWanted?: () => boolean,
   ): Promise<SigningKeyWritten> {
-    const written = await write(tenant, id, caller, () => ({ kind }));
-    if (written.kind === 'written' && kind === 'ActivateSigningKey') await withdrawOthers(written.key, caller);
-    return written;
+    const commandFor = () => (isWanted?.() === false ? undefined : { kind });
+    const written = await write(tenant, id, caller, commandFor, { isExclusive: isWanted !== undefined });
+    if (written.kind !== 'written' || kind !== 'ActivateSigningKey') return written;
+    await withdrawOthers(written.key, caller);
+    return { kind: 'written', key: ports.state.signingKey(tenant, id) ?? written.key };
   }
 
+  /** Only while it is active itself: of two that are activated at once, neither would be left if each withdrew the other. */
   async function withdrawOthers({ id, tenant, algorithm }: SigningKey, caller: Caller): Promise<void> {
+    const isActive = (): boolean => activeKeys(tenant, algorithm).some((key) => key.id === id);
     for (const other of activeKeys(tenant, algorithm)) {
-      if (other.id !== id) await write(tenant, other.id, caller, () => ({ kind: 'WithdrawSigningKey' }));
+      if (other.id !== id) await step(tenant, other.id, 'WithdrawSigningKey', caller, isActive);
     }
   }
 

@@ -538,6 +538,29 @@ describe('forty tenants that subscribe for the first time, at once and through t
   });
 });
 
+describe('keys of a tenant that are activated at once, through two processes', () => {
+  test('leave one that signs, whoever wins: without any, deliveries would wait for ever (MS-5)', async () => {
+    const activated = async (): Promise<readonly string[]> => {
+      const key = await aKey();
+      await subscribe(key); // its JWT makes the first key
+      const next = await Promise.all(
+        Array.from({ length: 4 }, async () => {
+          const made = await call('POST', '/v1/signing-keys', key, { body: { algorithm: 'ecdsa-p256-sha256' } });
+          const path = made.headers.get('location') ?? '';
+          await call('POST', `${path}/publish`, key);
+          return path;
+        }),
+      );
+      const answers = await Promise.all(next.map((path, i) => call('POST', `${path}/activate`, key, {}, i % 2)));
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+      const { data } = (await call('GET', '/v1/signing-keys', key)).json<{ data: { state: string }[] }>();
+      return data.map(({ state }) => state).toSorted();
+    };
+    const states = await Promise.all(Array.from({ length: 5 }, activated));
+    expect(states).toEqual(Array(5).fill(['active', 'retiring', 'retiring', 'retiring', 'retiring']));
+  });
+});
+
 describe('discovery', () => {
   test('tells what each path can do (SA-1)', async () => {
     const key = await aKey();
