@@ -53,4 +53,31 @@ describe('a lease', () => {
     await bus.jsm.streams.purge(bus.topology.streams.LEASES); // what its age does
     expect(await takeLease(bus, subject)).toBeDefined();
   });
+
+  test('is renewed by its holder: the server counts its age anew', async () => {
+    const other = await bus.another();
+    const lease = await takeLease(bus, subject);
+    const held = async () => (await bus.jsm.streams.info(bus.topology.streams.LEASES)).state.last_seq;
+    const before = await held();
+    await lease?.renew();
+    expect(await held()).toBe(before + 1);
+    expect(await takeLease(other, subject)).toBeUndefined();
+    await lease?.release();
+    expect(await takeLease(other, subject)).toBeDefined();
+  });
+
+  test('that the server has forgotten is renewed while nobody else has taken it, and not taken away from one who has', async () => {
+    const forget = () => bus.jsm.streams.purge(bus.topology.streams.LEASES); // what its age does
+    const first = await takeLease(bus, subject);
+    await forget();
+    await first?.renew();
+    expect(await takeLease(bus, subject)).toBeUndefined();
+    await forget();
+    const second = await takeLease(bus, subject);
+    await first?.renew();
+    await first?.release();
+    expect(await takeLease(bus, subject)).toBeUndefined();
+    await second?.release();
+    expect(await takeLease(bus, subject)).toBeDefined();
+  });
 });

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
+import { LEASE_SECONDS } from '#bus/topology';
 import type { KeepCredentialReply, KeepCredentialRequest } from '#contracts/bus/credential';
 import type { ClientCredentials, RefreshTokenCredential, RenewableCredential } from '#core/credential/sink-credential';
 import type { TokenAnswer } from '#core/credential/token-request';
@@ -97,7 +98,7 @@ function aCluster(credential: RenewableCredential, overrides: Partial<TokenPorts
           isLeased = false;
           return Promise.resolve();
         };
-        return { release };
+        return { renew: () => Promise.resolve(), release };
       },
       keep,
       observe: (result) => results.push(result),
@@ -187,6 +188,41 @@ describe('a refresh token', () => {
     expect(await askUntil(signer)).toEqual({ ok: true, token: 'a1' });
     expect(failures).toBe(-1);
     expect(cluster.reports).toEqual(['a renewed credential can not be stored yet']);
+  });
+
+  test('is never used twice while the registry is away for longer than a lease lasts (RFC 6749 section 10.4)', async () => {
+    const AWAY_MS = 10 * 60_000;
+    let lease = { holder: 0, untilMs: -Infinity };
+    let holders = 0;
+    const takeLease: TokenPorts['takeLease'] = () => {
+      if (world.nowMs < lease.untilMs) return Promise.resolve(undefined);
+      const holder = ++holders;
+      const renew = () => {
+        if (lease.holder === holder) lease = { holder, untilMs: world.nowMs + LEASE_SECONDS * 1000 };
+        return Promise.resolve();
+      };
+      const release = () => {
+        if (lease.holder === holder) lease = { holder, untilMs: -Infinity };
+        return Promise.resolve();
+      };
+      lease = { holder, untilMs: -Infinity };
+      return renew().then(() => ({ renew, release }));
+    };
+    const cluster: ReturnType<typeof aCluster> = aCluster(refresh, {
+      takeLease,
+      keep: (question) => (world.nowMs < NOW + AWAY_MS ? Promise.reject(new Error('away')) : cluster.keep(question)),
+      async sleep(ms) {
+        for (const untilMs = world.nowMs + ms; world.nowMs < untilMs; world.nowMs += 500) {
+          other.ask();
+          await nextTurn();
+        }
+      },
+    });
+    const [signer, other] = [cluster.aSigner(), cluster.aSigner()];
+    signer.ask();
+    for (let turns = 0; turns < 10_000 && !cluster.results.includes('renewed'); turns++) await nextTurn();
+    expect(world.nowMs).toBeGreaterThan(NOW + AWAY_MS);
+    expect(cluster.grant).toMatchObject({ asked: 1, isRevoked: false });
   });
 
   test('that was sealed anew meanwhile is stored all the same; one that was replaced is left alone', async () => {

@@ -73,6 +73,8 @@ interface Trouble {
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 60_000;
 const KEEP_PAUSE_MS = 500;
+/** With the wait for an answer well within the time that a lease lasts: it is renewed before each pause. */
+const LONGEST_KEEP_PAUSE_MS = 10_000;
 const PENDING = 'another access token is being obtained';
 
 /**
@@ -136,7 +138,7 @@ export function makeTokens(ports: TokenPorts): Tokens {
       const current = now && open(now);
       if (current?.credentialtype !== 'REFRESHTOKEN') return 'elsewhere';
       if (tokenUse(carriedToken(current), { nowMs: ports.now(), refusedAtMs }) === 'use') return 'elsewhere';
-      return await refresh(now as Subscription, current);
+      return await refresh(now as Subscription, current, lease);
     } finally {
       await lease.release();
     }
@@ -149,23 +151,28 @@ export function makeTokens(ports: TokenPorts): Tokens {
     return 'renewed';
   }
 
-  async function refresh(subscription: Subscription, credential: RefreshTokenCredential): Promise<RenewalResult> {
+  async function refresh(
+    subscription: Subscription,
+    credential: RefreshTokenCredential,
+    lease: Lease,
+  ): Promise<RenewalResult> {
     const answer = await ports.fetchToken(credential);
     if (answer.kind !== 'token') return remember(subscription, answer);
     const expiresutc = new Date(answer.token.expiresAtMs).toISOString();
-    const isKept = await keep(subscription, credential, refreshed(credential, answer, expiresutc));
+    const isKept = await keep(subscription, credential, refreshed(credential, answer, expiresutc), lease);
     await ports.catchUp();
     return isKept ? 'renewed' : 'elsewhere';
   }
 
   /**
    * Asks until there is an answer: what was obtained exists nowhere else, and the refresh token that it was obtained with
-   * may be good for nothing any more.
+   * may be good for nothing any more. Until then no other signer may use that one.
    */
   async function keep(
     { tenant, id, sealedCredential = '' }: Subscription,
     used: RefreshTokenCredential,
     obtained: RefreshTokenCredential,
+    lease: Lease,
   ): Promise<boolean> {
     const owner = { tenant, subscription: id, purpose: 'credential' } as const;
     const sealed = ports.masterKey.seal(Buffer.from(JSON.stringify(obtained)), owner);
@@ -180,7 +187,8 @@ export function makeTokens(ports: TokenPorts): Tokens {
       } catch (err) {
         if (isStopping) throw err;
         if (tries === 0) ports.report(id, { detail: 'a renewed credential can not be stored yet', err });
-        await ports.sleep(Math.min(KEEP_PAUSE_MS * (tries + 1), LONGEST_PAUSE_MS));
+        await lease.renew();
+        await ports.sleep(Math.min(KEEP_PAUSE_MS * (tries + 1), LONGEST_KEEP_PAUSE_MS));
       }
     }
   }

@@ -73,6 +73,9 @@ describe('its answer', () => {
     [400, { error: 'invalid_grant' }, 'refused'],
     [401, { error: 'invalid_client' }, 'refused'],
     [403, { error: 'unauthorized_client' }, 'refused'],
+    [200, { error: 'bad_refresh_token' }, 'refused'], // as of servers that do not know of 400
+    [200, { error: 'temporarily_unavailable' }, 'failed'],
+    [200, { error: 'invalid_grant', access_token: '' }, 'failed'],
     [400, { error: 'temporarily_unavailable' }, 'failed'],
     [401, 'who are you?', 'failed'],
     [404, { error: 'invalid_grant' }, 'failed'],

@@ -77,10 +77,12 @@ const LONGEST_LIFETIME_SECONDS = 366 * 86_400;
 /** @param nowMs when the question was asked: what is told in seconds counts from no later */
 export function readTokenAnswer(status: number, text: string, nowMs: number): TokenAnswer {
   const members = readMembers(text);
-  if (status === 200) return readSuccess(members, nowMs);
   const error = members?.['error'];
   const code = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : undefined;
-  const isOver = status === 400 || status === 401 || status === 403;
+  // Some servers say 200 to everything; a code without a token is a refusal all the same (RFC 6749 section 5.2 has 400).
+  const isSuccess = status === 200 && (code === undefined || members?.['access_token'] !== undefined);
+  if (isSuccess) return readSuccess(members, nowMs);
+  const isOver = status === 200 || status === 400 || status === 401 || status === 403;
   if (isOver && code !== undefined && !/^(?:server_error|temporarily_unavailable|slow_down)$/.test(code)) {
     return { kind: 'refused', detail: `the token endpoint answered ${status} ${code}` };
   }
