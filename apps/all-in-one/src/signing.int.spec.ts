@@ -183,6 +183,20 @@ describe('a shared secret', () => {
     expect([made.config.signature.secret, secret].map((one) => verifies(one, headers))).toEqual([false, true]);
   });
 
+  test('is refused without its padding where its whole text is the key, and is taken where its bytes are (SW-3)', async () => {
+    await start();
+    const tenant = await aTenant();
+    const secret = `whsec_${randomBytes(32).toString('base64').replace('=', '')}`;
+    const rotate = async (profile: string) => {
+      const { id } = await tenant.subscribe({ profile });
+      return tenant.call('POST', `/v1/subscriptions/${id}/secret/rotate`, { secret });
+    };
+    const refused = await rotate('hmac-timestamp');
+    expect(refused.json()).toMatchObject({ status: 400, errors: [{ rule: 'SW-3', pointer: '/secret' }] });
+    expect(refused.text).not.toContain(secret);
+    expect((await rotate('standard-webhooks')).status).toBe(200);
+  });
+
   test('is refused where there is none, and for nonsense', async () => {
     await start();
     const tenant = await aTenant();

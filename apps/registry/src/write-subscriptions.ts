@@ -1,4 +1,5 @@
 import { shownCredential } from '#contracts/http/sink-credential';
+import { whatIsWrongWithSecretOf } from '#contracts/http/signature-settings';
 import type { SubscriptionRequest } from '#contracts/http/subscription-body';
 import type { Parsed, Violation } from '#contracts/http/violations';
 import { usesJwt } from '#core/credential/authorization';
@@ -127,6 +128,9 @@ export function makeWriteSubscriptions(ports: WriteSubscriptionPorts) {
     const { tenant, id } = target;
     return write(target, async (state) => {
       if (state === undefined) return { kind: 'not_found' };
+      const { profile } = state.spec.config.signature;
+      const detail = supplied === undefined ? undefined : whatIsWrongWithSecretOf(profile, supplied);
+      if (detail !== undefined) return { kind: 'invalid', violations: [{ rule: 'SW-3', pointer: '/secret', detail }] };
       const { sealed: sealedSecret, secret } = await ports.seal(tenant, id, supplied);
       const graceUntilMs = ports.now() + graceSeconds * 1000;
       return { command: { kind: 'RotateSecret', sealedSecret, graceUntilMs }, secret };

@@ -120,6 +120,13 @@ describe('config.signature', () => {
       'another meaning',
     ],
     [
+      // Its text is the key: padded, it would be another one, and no signature would ever fit.
+      'a secret without padding where its whole text is the key',
+      { profile: 'hmac-timestamp', secret: `whsec_${Buffer.alloc(32, 7).toString('base64').replace('=', '')}` },
+      'secret',
+      'with its padding',
+    ],
+    [
       'one header for both',
       { profile: 'hmac-timestamp', headerNames: { id: 'x-webhook-signature' } },
       'headerNames/id',

@@ -14,7 +14,7 @@ import {
   type SignatureProfile,
   type SignatureSettings,
 } from '#core/signature/signature-settings';
-import { parseSecret } from '#core/signature/signing-secret';
+import { isFormattedSecret, parseSecret } from '#core/signature/signing-secret';
 import { required, strictMembers, type Violation } from './violations.ts';
 
 const EXPIRES_MAX_SECONDS = 86_400;
@@ -25,6 +25,13 @@ const secret = z.string(required('a secret such as whsec_…')).refine((text) =>
   error:
     'This must be whsec_ followed by the base64 of 24 to 64 random bytes (SW-3); leave it out to get a generated one.',
 });
+
+const UNPADDED = 'Its whole text is the key with this profile, so it must be given with its padding: = at the end.';
+
+/** What is wrong with a secret that is one, for a profile. */
+export function whatIsWrongWithSecretOf(profile: SignatureProfile, text: string): string | undefined {
+  return profile === 'hmac-timestamp' && parseSecret(text).ok && !isFormattedSecret(text) ? UNPADDED : undefined;
+}
 
 const profile = z.enum(SIGNATURE_PROFILES, `This must be one of ${quotedList(SIGNATURE_PROFILES)}.`);
 const algorithm = z.enum(KEY_ALGORITHMS, `This must be ${quotedList(KEY_ALGORITHMS, ' or ')}.`);
@@ -131,6 +138,8 @@ function* whatDoesNotFit(given: Members, protocol: Protocol): Iterable<{ path: s
     if (name === 'profile' || given[name] === undefined || known.includes(name)) continue;
     yield { path: [name], message: misplaced(name, given.profile) };
   }
+  const message = given.secret === undefined ? undefined : whatIsWrongWithSecretOf(given.profile, given.secret);
+  if (message !== undefined) yield { path: ['secret'], message };
   if (protocol !== 'HTTP' && coversRequest(settingsOf(given))) {
     yield {
       path: ['profile'],

@@ -44,7 +44,7 @@ export function componentValue(
     ? derivedValue(target, bare.value, own)
     : fieldComponent(target, bare.value, own, { ...FIELD_TYPES, ...fieldTypes });
   if (value === undefined) return refuse('is not in the message, or not known');
-  return /^[\x20-\x7e]*$/.test(value) ? value : refuse('has characters outside ASCII, or a line break');
+  return /^[\t\x20-\x7e]*$/.test(value) ? value : refuse('has characters outside ASCII, or a line break');
 }
 
 type Params = ReadonlyMap<string, BareItem>;

@@ -210,6 +210,14 @@ describe('prepareRfc9421', () => {
 
   test('refuses what can not stand in a header', () => {
     expect(() => prepareRfc9421(head, { components: [], params: { tag: 'é' } })).toThrow(UnsignableMessage);
+    const broken = { ...head, headers: [['x-other', 'a\nb'] as const] };
+    expect(() => prepareRfc9421(broken, { components: ['x-other'], params: {} })).toThrow(UnsignableMessage);
+  });
+
+  test('covers a header with a tab in it as it is (RFC 9110 5.5)', () => {
+    const sent = { ...head, headers: [['x-other', 'a\tb'] as const] };
+    const { pieces } = prepareRfc9421(sent, { components: ['x-other'], params: {} });
+    expect(pieces.join('').split('\n')[0]).toBe('"x-other": a\tb');
   });
 });
 

@@ -37,3 +37,9 @@ function malformed(detail: string): ParsedSecret {
 export function formatSecret(key: Uint8Array): string {
   return `${SECRET_PREFIX}${decodeUtf8(encodeBase64(key))}`;
 }
+
+/** False of a secret that {@link formatSecret} spells otherwise: with padding. Where the text is the key, that is another one. */
+export function isFormattedSecret(text: string): boolean {
+  const parsed = parseSecret(text);
+  return parsed.ok && formatSecret(parsed.key) === text;
+}
