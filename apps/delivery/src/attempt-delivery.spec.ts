@@ -222,6 +222,18 @@ describe('one attempt', () => {
       expect(asked[0]?.body).toHaveLength(0);
     });
 
+    test('it waits, and sends no signature of an empty body, when the signer knows of a profile already that it does not', async () => {
+      const config = { ...spec.config, signature: { profile: 'none' } } as const;
+      const unsigned = { ...subscription(), spec: { ...spec, config } };
+      const { posted, tryDelivery } = attempt({
+        findSubscription: () => Promise.resolve(unsigned),
+        sign: () =>
+          Promise.resolve([['webhook-signature', 'v1,of nothing'] as const, ['authorization', 'Bearer a'] as const]),
+      });
+      expect(await tryDelivery(task)).toMatchObject({ held: { attempt: 1 } });
+      expect(posted).toEqual([]);
+    });
+
     test('it is tried once more after a 401, at once, with a credential that is fresher', async () => {
       const asked: SignRequest[] = [];
       const exchange = { kind: 'response', status: 401 } as const;
@@ -286,6 +298,35 @@ describe('one attempt', () => {
     const { fact } = await attemptDelivery({ ...task, event: { kind: 'reference' } });
     expect(posted).toEqual([]);
     expect(fact.next).toEqual({ kind: 'dead', reason: 'event_expired_from_store' });
+  });
+});
+
+describe('an attempt that has to wait for its turn', () => {
+  const onNats: Subscription = {
+    ...subscription(),
+    spec: {
+      ...subscription().spec,
+      sink: 'nats://nats.example:4222',
+      protocol: 'NATS',
+      protocolsettings: { subject: 'orders.created' },
+    } as SubscriptionSpec,
+  };
+
+  test.each([
+    ['HTTP', subscription({ authorization: 'none' })],
+    ['NATS', onNats],
+  ])('is signed with the time at which it is sent, over %s (SW-1, MS-6)', async (_protocol, target) => {
+    let nowMs = ACCEPTED_AT;
+    const findSubscription = () => Promise.resolve(target);
+    const { posted, published, attempts } = attempt({ findSubscription, now: () => nowMs });
+    const ready = await attempts.prepare(task);
+    if (!('target' in ready)) throw new Error('not ready');
+    await attempts.send(ready, async (makeReady) => {
+      nowMs += 60_000;
+      await makeReady?.();
+    });
+    const [sent] = [...posted, ...published];
+    expect(sent?.headers.get('webhook-timestamp')).toBe(String((ACCEPTED_AT + 60_000) / 1000));
   });
 });
 

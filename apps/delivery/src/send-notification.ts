@@ -11,6 +11,7 @@ import { coversRequest } from '#core/signature/signature-settings';
 import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { AuthorizationRequest, SignedHead } from '#contracts/bus/sign';
 import type { ClientIdentity } from '#outbound/client-identity';
+import { SignatureRefused } from './sign-client.ts';
 import { withoutSecret } from './without-secret.ts';
 import { requestOriginHeaders } from './validation/request-origin.ts';
 
@@ -140,10 +141,11 @@ export function makeSendNotification(ports: SendPorts, { userAgentOf, origin }: 
     const nowMs = ports.now();
     let headers = await makeHeaders(nowMs);
     let identity = isMutual ? await ports.identityOf(target) : undefined;
-    // A token that was good when the request was made ready may be over when its turn has come (SA-10).
+    // A token that was good when the request was made ready may be over when its turn has come (SA-10), and its signature has
+    // to be of the attempt (SW-1, MS-6).
     const renew = async (): Promise<void> => {
       if (ports.now() - nowMs <= READY_MS) return;
-      if (isAuthorized) headers = await makeHeaders(ports.now());
+      headers = await makeHeaders(ports.now());
       if (isMutual) identity = await ports.identityOf(target);
     };
     await (before === undefined ? renew() : before(renew));
@@ -161,8 +163,16 @@ export function makeSendNotification(ports: SendPorts, { userAgentOf, origin }: 
   ): Promise<Sent> {
     const { contentMode } = config;
     const { headers: own, payload } = contentMode === 'binary' ? binaryMessage(event) : structuredMessage(event);
-    const headers = [...own, ...(await signatureOf(task.delivery, target, payload)), traceparentOf(task, event)];
-    if (before !== undefined) await before();
+    const trace = traceparentOf(task, event);
+    const makeHeaders = async (nowMs: number): Promise<HeaderPair[]> => {
+      return [...own, ...(await signatureOf(task.delivery, target, payload, { nowMs })), trace];
+    };
+    const nowMs = ports.now();
+    let headers = await makeHeaders(nowMs);
+    const renew = async (): Promise<void> => {
+      if (ports.now() - nowMs > READY_MS) headers = await makeHeaders(ports.now());
+    };
+    await (before === undefined ? renew() : before(renew));
     const sentAtMs = ports.now();
     const exchange = await ports.publish(sink, protocolsettings.subject, headers, payload);
     return { sentAtMs, sentAs: contentMode, exchange };
@@ -172,11 +182,11 @@ export function makeSendNotification(ports: SendPorts, { userAgentOf, origin }: 
     messageId: string,
     { id, tenant, spec }: Subscription,
     body: Uint8Array,
-    { nowMs = ports.now(), head, authorization }: SignatureParts = {},
+    { nowMs, head, authorization }: SignatureParts,
   ) {
     const isUnsigned = spec.config.signature.profile === 'none';
     if (isUnsigned && authorization === undefined) return [];
-    return ports.sign({
+    const request = {
       subscription: id,
       tenant,
       messageId,
@@ -184,7 +194,11 @@ export function makeSendNotification(ports: SendPorts, { userAgentOf, origin }: 
       body: isUnsigned ? NOTHING : body,
       ...(head === undefined ? {} : { head }),
       ...(authorization === undefined ? {} : { authorization }),
-    });
+    };
+    const headers = await ports.sign(request);
+    // Beside the header that authorizes it there is a signature, of nothing: the signer has heard of another profile already.
+    if (isUnsigned && headers.length > 1) throw new SignatureRefused('other_profile', request);
+    return headers;
   }
 
   function traceparentOf(task: DeliveryTask, event: CloudEvent): HeaderPair {
@@ -199,7 +213,7 @@ const READY_MS = 5_000;
 const NOTHING = new Uint8Array();
 
 interface SignatureParts {
-  readonly nowMs?: number;
+  readonly nowMs: number;
   readonly head?: SignedHead | undefined;
   readonly authorization?: AuthorizationRequest | undefined;
 }

@@ -173,4 +173,19 @@ describe('the sign client', () => {
     asked[0]?.answer();
     expect(await small).toEqual([['webhook-id', 'small']]);
   });
+
+  test('refuses a header that no message has room for, so that it does not fail the batches it is in', async () => {
+    const { sign, asked, idsAsked } = aSigner();
+    const withHeader = (messageId: string, length: number): SignRequest => {
+      const headers = [['ce-large', 'x'.repeat(length)]] as const;
+      return { ...aRequest(messageId), head: { method: 'POST', url: 'https://sink.example/', headers } };
+    };
+    const signed = Promise.allSettled([sign(withHeader('poison', 65_536)), sign(withHeader('largest', 65_535))]);
+    await nextTurn();
+    expect(idsAsked()).toEqual(['largest']);
+    asked[0]?.answer();
+    const [poison, largest] = await signed;
+    expect(poison).toMatchObject({ status: 'rejected', reason: { reason: 'too_large', isForGood: true } });
+    expect(largest.status).toBe('fulfilled');
+  });
 });

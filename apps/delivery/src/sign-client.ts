@@ -1,6 +1,7 @@
 import {
   decodeSignReplies,
   encodeSignRequests,
+  fitsSignMessage,
   SIGN_BATCH_HEAD_BYTES,
   signRequestBytes,
   type SignRefusal,
@@ -137,7 +138,8 @@ export function makeSignClient(options: SignClientOptions): SignClient {
 
   return {
     sign(request) {
-      if (SIGN_BATCH_HEAD_BYTES + signRequestBytes(request) > maxMessageBytes()) {
+      const isTooLarge = SIGN_BATCH_HEAD_BYTES + signRequestBytes(request) > maxMessageBytes();
+      if (isTooLarge || !fitsSignMessage(request.head?.headers ?? [])) {
         return Promise.reject(new SignatureRefused('too_large', request));
       }
       return new Promise((resolve, reject) => {

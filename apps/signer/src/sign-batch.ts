@@ -1,10 +1,10 @@
 import { createPrivateKey, createSecretKey, type KeyObject } from 'node:crypto';
-import type { SignRefusal, SignReply, SignRequest } from '#contracts/bus/sign';
+import { fitsSignMessage, type SignRefusal, type SignReply, type SignRequest } from '#contracts/bus/sign';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import { keysThatSign, type SigningKey } from '#core/registry/signing-key';
 import type { Subscription } from '#core/registry/subscription';
 import { withoutNamesOf, type HeaderPair } from '#core/signature/http-message';
-import { keyAlgorithmOf } from '#core/signature/signature-settings';
+import { coversRequest, keyAlgorithmOf } from '#core/signature/signature-settings';
 import { formatSecret } from '#core/signature/signing-secret';
 import { UnsignableMessage } from '#core/signature/unsignable-message';
 import type { Authorizing } from './credentials/authorize.ts';
@@ -106,6 +106,8 @@ export function makeSigning(ports: SignPorts): Signing {
     const { signature } = subscription.spec.config;
     if (signature.profile === 'none')
       return authorized === undefined ? refused('no_secret') : { ok: true, headers: authorization };
+    // The worker asked before it heard of the profile. It asks again, with the request: nothing is lost by that.
+    if (coversRequest(signature) && request.head === undefined) return refused('other_profile');
     const algorithm = keyAlgorithmOf(signature);
     const keys =
       algorithm === undefined
@@ -114,7 +116,8 @@ export function makeSigning(ports: SignPorts): Signing {
     if (typeof keys === 'string') return refused(keys);
     try {
       const signed = signNotification(signature, withHeaders(request, authorization), keys, ports);
-      return { ok: true, headers: [...signed, ...withoutNamesOf(signed, authorization)] };
+      const headers = [...signed, ...withoutNamesOf(signed, authorization)];
+      return fitsSignMessage(headers) ? { ok: true, headers } : refused('unsignable');
     } catch (error) {
       if (error instanceof UnsignableMessage) return refused('unsignable');
       throw error;

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import Stripe from 'stripe';
 import { Webhook as SvixWebhook } from 'svix';
-import type { SignReply, SignRequest } from '#contracts/bus/sign';
+import { decodeSignReplies, encodeSignReplies, type SignReply, type SignRequest } from '#contracts/bus/sign';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import type { SigningKey, SigningKeyState } from '#core/registry/signing-key';
 import type { Subscription } from '#core/registry/subscription';
@@ -245,14 +245,32 @@ describe('the keys of a tenant', () => {
     expect(catchUps).toBe(2);
   });
 
-  test('are refused when they are of another master key, and when the request is not told', async () => {
+  test('are refused when they are of another master key', async () => {
     const foreign = makeMasterKey(new Uint8Array(32).fill(2)).seal(Buffer.alloc(9), { tenant, subscription });
     const settings = { ...rfc9421, algorithm: 'ed25519' } as const;
     const other = { ...aKey('ed25519'), sealedPrivateKey: foreign };
     expect(await sign(aSigner(settings, [other]))).toEqual({ ok: false, reason: 'wrong_master_key' });
+  });
+
+  test('sign nothing for a worker that does not know yet that the profile covers the request: it asks again (MS-4)', async () => {
     const { head: _none, ...withoutHead } = { subscription, tenant, messageId: 'a', timestampSeconds: 1, body, head };
-    expect(await aSigner(settings, [aKey('ed25519')]).signBatch([withoutHead])).toEqual([
-      { ok: false, reason: 'unsignable' },
-    ]);
+    const profiles = [
+      [{ ...rfc9421, algorithm: 'ed25519' }, aKey('ed25519')],
+      [{ profile: 'http-signatures-draft-05', verbatim: false }, aKey('ecdsa-p256-sha256')],
+    ] as const;
+    for (const [settings, key] of profiles) {
+      const [reply] = await aSigner(settings, [key]).signBatch([withoutHead]);
+      expect(reply).toEqual({ ok: false, reason: 'other_profile' });
+    }
+  });
+
+  test('refuse what makes a header that no answer has room for, and answer its neighbours', async () => {
+    const many = Array.from({ length: 4000 }, (_, i) => [`ce-attribute${i}`, '1'] as const);
+    const requests = [[...head.headers, ...many], head.headers].map((headers) => {
+      return { subscription, tenant, messageId: 'a', timestampSeconds: 1, body, head: { ...head, headers } };
+    });
+    const signing = aSigner({ ...rfc9421, algorithm: 'ed25519' }, [aKey('ed25519')]);
+    const replies = decodeSignReplies(encodeSignReplies(await signing.signBatch(requests)));
+    expect(replies.map((reply) => (reply.ok ? 'signed' : reply.reason))).toEqual(['unsignable', 'signed']);
   });
 });

@@ -35,11 +35,12 @@ export type SignRefusal =
   | 'wrong_master_key' // its secret or key was sealed with another master key than the signer has
   | 'unseal_failed' // its sealed secret or key is damaged, or belongs to another owner
   | 'other_sink' // it is to be authorized for an address that is not the subscription's, or not any more
+  | 'other_profile' // it is to be signed as its subscription does not ask for any more, or not yet
   | 'other_credential' // what is asked for is not of the subscription's credential, or not any more
   | 'credential_expired' // its access token is over, and there is nobody to ask for another (SA-10)
   | 'credential_refused' // its token endpoint does not take the credential any more
   | 'credential_pending' // another access token is being obtained, or the token endpoint can not be reached for now
-  | 'unsignable'; // it has no signature base: a bad message id or timestamp (SW-2), or a part to be covered is missing
+  | 'unsignable'; // it has no signature base: a bad message id or timestamp (SW-2), a part to be covered is missing, or its headers are too large
 
 export type SignReply =
   | { readonly ok: true; readonly headers: readonly (readonly [string, string])[] }
@@ -68,6 +69,11 @@ export type SignReply =
 const VERSION = 3;
 const HEAD_BYTES = 5;
 const TEXT_MAX_BYTES = 0xffff;
+
+/** False of headers that have no room in a message: whoever put them into one would lose all that it carries. */
+export function fitsSignMessage(headers: readonly (readonly [name: string, value: string])[]): boolean {
+  return headers.flat().every((text) => text.length * 3 <= TEXT_MAX_BYTES || Buffer.byteLength(text) <= TEXT_MAX_BYTES);
+}
 
 /** Bytes of a batch before its first request. */
 export const SIGN_BATCH_HEAD_BYTES = HEAD_BYTES;
