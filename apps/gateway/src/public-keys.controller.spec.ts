@@ -19,6 +19,7 @@ function gateway({
   isBusAway = false,
 }: Partial<Record<'known' | 'behind', SigningKey[]>> & { isBusAway?: boolean }) {
   const keys = new Map(known.map((key) => [key.id, key]));
+  const headers = new Map<string, string>();
   let asked = 0;
   const controller = new PublicKeysController({
     signingKeyById: (id) => keys.get(id),
@@ -32,7 +33,14 @@ function gateway({
   });
   const answer = async (ask: (reply: FastifyReply) => Promise<void>) => {
     let sent = '';
-    const reply = { header: () => reply, type: () => reply, send: (text: string) => (sent = text) };
+    const reply = {
+      header(name: string, value: string) {
+        headers.set(name, value);
+        return reply;
+      },
+      type: () => reply,
+      send: (text: string) => (sent = text),
+    };
     try {
       await ask(reply as unknown as FastifyReply);
       return JSON.parse(sent) as { kid?: string; keys?: { kid: string }[] };
@@ -45,6 +53,7 @@ function gateway({
     key: (id: SigningKeyId) => answer((reply) => controller.key(`${id}.jwk`, reply)),
     set: () => answer((reply) => controller.keySet(tenant, reply)),
     asked: () => asked,
+    cacheControl: () => headers.get('cache-control'),
   };
 }
 
@@ -73,5 +82,11 @@ describe('the public keys, asked for before this process has heard of the newest
     const { key: ask, set } = gateway({ known: [key], behind: [aKey()], isBusAway: true });
     expect(await ask(key.id)).toMatchObject({ kid: key.id });
     expect(await set()).toMatchObject({ keys: [{ kid: key.id }] });
+  });
+
+  test('may be kept, but not that there are none: the first one signs as soon as it is made (MS-5)', async () => {
+    const [some, none] = [gateway({ known: [aKey()] }), gateway({})];
+    await Promise.all([some.set(), none.set()]);
+    expect([some.cacheControl(), none.cacheControl()]).toEqual(['public, max-age=300', 'no-store']);
   });
 });

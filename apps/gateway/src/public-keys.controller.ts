@@ -65,7 +65,10 @@ export class PublicKeysController {
     if (tenant !== undefined && (typeof tenant !== 'string' || !isTenantId(tenant))) throw notFound();
     await this.#ports.catchUp(); // or not: what is known is better than no set
     const keys = this.#publicKeys(tenant);
-    reply.header('cache-control', SET_CACHE).header('x-content-type-options', 'nosniff');
+    // A tenant's first key signs as soon as it is made: who had kept that there is none would refuse what it signs.
+    reply
+      .header('cache-control', keys.length === 0 ? 'no-store' : SET_CACHE)
+      .header('x-content-type-options', 'nosniff');
     await reply.type(type).send(JSON.stringify({ keys }));
   }
 

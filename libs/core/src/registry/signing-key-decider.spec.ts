@@ -104,7 +104,7 @@ describe('the keys that sign', () => {
     ...traits,
   });
 
-  test('are the one that was activated last, and those that are retiring', () => {
+  test('are the one that was activated last, and before it is withdrawn as well as after, those that it replaces (SW-4)', () => {
     const keys = [
       aKey('retiring', { state: 'retiring' }),
       aKey('older', { state: 'active', activatedAtMs: 1 }),
@@ -112,7 +112,13 @@ describe('the keys that sign', () => {
       aKey('published', { state: 'published' }),
       aKey('another', { state: 'active', activatedAtMs: 3, algorithm: 'ecdsa-p256-sha256' }),
     ];
-    expect(keysThatSign(keys, 'ed25519').map(({ id }) => id)).toEqual(['newer', 'retiring']);
+    expect(keysThatSign(keys, 'ed25519').map(({ id }) => id)).toEqual(['newer', 'older', 'retiring']);
+  });
+
+  test('are four at most, so that keys which nobody retires neither slow down nor swell every notification', () => {
+    const retiring = Array.from({ length: 100 }, (_, i) => aKey(`k${i}`, { state: 'retiring', withdrawnAtMs: i }));
+    const keys = [...retiring, aKey('active', { state: 'active', activatedAtMs: 100 })];
+    expect(keysThatSign(keys, 'ed25519').map(({ id }) => id)).toEqual(['active', 'k99', 'k98', 'k97']);
   });
 
   test('are none without an active one', () => {

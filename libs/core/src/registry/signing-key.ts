@@ -10,7 +10,7 @@ import type { KeyAlgorithm } from '../signature/rfc9421.ts';
  * | retiring  | yes       | no (1) | retire           |
  * | retired   | for {@link RETIRED_KEY_SERVED_MS} | no | |
  *
- * (1) Where one header has room for several signatures, those of retiring keys stand beside that of the active one.
+ * (1) Where one header has room for several signatures, those of the latest retiring keys stand beside that of the active one.
  */
 export const SIGNING_KEY_STATES = ['created', 'published', 'active', 'retiring', 'retired'] as const;
 export type SigningKeyState = (typeof SIGNING_KEY_STATES)[number];
@@ -73,14 +73,21 @@ export function isPublic({ state, publishedAtMs, retiredAtMs }: SigningKey, nowM
   return state !== 'retired' || nowMs < (retiredAtMs ?? 0) + RETIRED_KEY_SERVED_MS;
 }
 
+/** Keys before the active one that still sign, at most: each adds a signature to every notification that has room for it. */
+const EARLIER_KEYS_MAX = 3;
+
 /**
  * The keys of one tenant that sign with an algorithm, the active one first: of several, the one that was activated last.
- * The others are retiring, for headers that hold more than one signature. Empty: none is active.
+ * The others are those that it replaces, the latest first, for headers that hold more than one signature. Empty: none is active.
  */
 export function keysThatSign(keys: Iterable<SigningKey>, algorithm: KeyAlgorithm): readonly SigningKey[] {
   const ofAlgorithm = [...keys].filter((key) => key.algorithm === algorithm);
-  const [active] = ofAlgorithm
+  const [active, ...replaced] = ofAlgorithm
     .filter(({ state }) => state === 'active')
     .toSorted((a, b) => (b.activatedAtMs ?? 0) - (a.activatedAtMs ?? 0) || (a.id < b.id ? -1 : 1));
-  return active === undefined ? [] : [active, ...ofAlgorithm.filter(({ state }) => state === 'retiring')];
+  if (active === undefined) return [];
+  const retiring = ofAlgorithm
+    .filter(({ state }) => state === 'retiring')
+    .toSorted((a, b) => (b.withdrawnAtMs ?? 0) - (a.withdrawnAtMs ?? 0) || (a.id < b.id ? -1 : 1));
+  return [active, ...[...replaced, ...retiring].slice(0, EARLIER_KEYS_MAX)];
 }
