@@ -2,10 +2,11 @@ import type { Exchange } from '#core/delivery/outcome';
 import type { HandshakeExchange } from '#core/handshake/handshake-verdict';
 import { Agent, Pool, type buildConnector } from 'undici';
 import { makeAddressGuard } from './address-guard.ts';
+import { boundAnswers } from './answer-bound.ts';
 import { makeAgentsOf, type ClientIdentity } from './client-identity.ts';
 import { ExchangeRecorder } from './exchange-recorder.ts';
 import { makeGuardedConnector, type ConnectorOptions, type ProxyOptions } from './guarded-connector.ts';
-import type { Resolve } from './guarded-resolve.ts';
+import { makeSharedResolve, type Resolve } from './guarded-resolve.ts';
 import { makeOriginSlots } from './origin-slots.ts';
 import { makeRequestCheck } from './request-check.ts';
 import { makeSecureContext } from './secure-context.ts';
@@ -20,7 +21,7 @@ export interface GuardedClientOptions {
   readonly allowOrigins?: readonly string[];
   /** PEM file with certificates to trust beside the usual roots. */
   readonly caFile?: string;
-  /** Name resolution, TCP and TLS. Default 5000. */
+  /** Name resolution, TCP and TLS; at most nine tenths of {@link totalTimeoutMs}. Default 5000. */
   readonly connectTimeoutMs?: number;
   /** The whole exchange, waiting for a connection included. Default 15 000 (SW-9: 15–30 s). */
   readonly totalTimeoutMs?: number;
@@ -111,18 +112,20 @@ export interface GuardedClient {
  * @throws InvalidCidr, or an Error about the CA file or the proxy's URL
  */
 export function makeGuardedClient(options: GuardedClientOptions): GuardedClient {
-  const { allowCidrs = [], allowHttp = false, allowOrigins = [], connectTimeoutMs = 5000, http2 = false } = options;
+  const { allowCidrs = [], allowHttp = false, allowOrigins = [], http2 = false } = options;
   const { totalTimeoutMs = 15_000, connectionsPerOrigin = 64, connectionMaxAgeMs = 60_000 } = options;
+  // Who waits for nothing but the connection has to learn that it did not come up, not that there was none for it.
+  const connectTimeoutMs = Math.min(options.connectTimeoutMs ?? 5000, totalTimeoutMs * CONNECT_TIMEOUT_SHARE);
   const guard = makeAddressGuard({ allowCidrs });
   const checkUrl = makeSinkUrlCheck({ allowHttp, guard, allowOrigins });
   const checkRequest = makeRequestCheck(options);
   const secureContext = makeSecureContext(options.caFile);
-  const { resolve, proxy } = options;
-  const shared = { connectTimeoutMs, secureContext, http2, ...(resolve === undefined ? {} : { resolve }) };
+  const { proxy } = options;
+  const shared = { connectTimeoutMs, secureContext, http2, resolve: makeSharedResolve(options.resolve) };
   const http2Origins = new Set<string>();
   const agentWith = (connect: buildConnector.connector, maxAgeMs = connectionMaxAgeMs) =>
     new Agent({
-      connect: notingHttp2(connect, http2Origins),
+      connect: watched(connect, http2Origins),
       factory: (origin, poolOptions: Pool.Options) => new Pool(origin, poolOptions), // a lone Client has no clientTtl
       connections: connectionsPerOrigin,
       pipelining: 1,
@@ -196,6 +199,7 @@ export function makeGuardedClient(options: GuardedClientOptions): GuardedClient 
  * timer, a little earlier, pings the server as well, and gives the connection up when nothing comes back.
  */
 const STREAM_TIMEOUT_SHARE = 0.9;
+const CONNECT_TIMEOUT_SHARE = 0.9;
 const IDLE_MS = 4000;
 
 /** With the connections of each, 0.1–0.2 MB. */
@@ -207,7 +211,8 @@ const IDENTITY_CONNECTION_MAX_AGE_MS = 1000;
 
 const HTTP2_ORIGINS_MAX = 10_000;
 
-function notingHttp2(connect: buildConnector.connector, origins: Set<string>): buildConnector.connector {
+/** Notes which origins speak HTTP/2; what comes from the others is bounded. */
+function watched(connect: buildConnector.connector, origins: Set<string>): buildConnector.connector {
   return (target, callback) => {
     connect(target, (...[error, socket]) => {
       if (error !== null) {
@@ -217,7 +222,10 @@ function notingHttp2(connect: buildConnector.connector, origins: Set<string>): b
       const origin = `${target.protocol}//${target.host ?? target.hostname}`;
       if (origins.size >= HTTP2_ORIGINS_MAX) origins.clear();
       if ('alpnProtocol' in socket && socket.alpnProtocol === 'h2') origins.add(origin);
-      else origins.delete(origin);
+      else {
+        origins.delete(origin);
+        boundAnswers(socket);
+      }
       callback(null, socket);
     });
   };

@@ -48,8 +48,8 @@ describe('the guarded connector', () => {
   test('refuses a name as a whole when one of its addresses is inside', async () => {
     const before = sink.connectionCount();
     const { error } = await connectTo([['127.0.0.1', '10.0.0.7']], ['127.0.0.1']);
-    expect(error).toBe('sink.example resolves to 10.0.0.7, which is a private address.');
-    expect((await connectTo([['8.8.8.8', '::1']])).error).toContain('::1, which is a loopback address');
+    expect(error).toBe('sink.example resolves to a private address.');
+    expect((await connectTo([['8.8.8.8', '::1']])).error).toBe('sink.example resolves to a loopback address.');
     expect(sink.connectionCount()).toBe(before);
   });
 

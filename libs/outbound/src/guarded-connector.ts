@@ -1,7 +1,7 @@
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIP, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { buildConnector } from 'undici';
+import { buildConnector, errors } from 'undici';
 import { keepLatest } from '#platform/keep-latest';
 import type { AddressGuard } from './address-guard.ts';
 import { makeGuardedResolve, type Resolve } from './guarded-resolve.ts';
@@ -22,11 +22,12 @@ export interface ProxyOptions {
 
 export interface ConnectorOptions {
   readonly guard: AddressGuard;
+  /** Name resolution, the tunnel, TCP and TLS together. */
   readonly connectTimeoutMs: number;
   readonly secureContext: SecureContext;
   /** Another one for the sinks themselves: a client certificate is shown to them, never to a proxy. Default: the same. */
   readonly sinkSecureContext?: SecureContext;
-  /** Default: the system's resolver. */
+  /** One of `makeSharedResolve`. Default: one of its own. */
   readonly resolve?: Resolve;
   /** True: HTTP/2 is offered as well, and the server chooses (ALPN). Default false. */
   readonly http2?: boolean;
@@ -55,11 +56,14 @@ export function makeGuardedConnector(options: ConnectorOptions): buildConnector.
     lookup: lookupBy(guardedResolve),
   });
   const connect: buildConnector.connector = (target, callback) => {
-    connectPlainly(target, (...[error, socket]) => {
+    const { hostname } = target;
+    // The name in the handshake has no dot of the root (RFC 6066 3).
+    const named = hostname.endsWith('.') ? { ...target, servername: hostname.slice(0, -1) } : target;
+    connectPlainly(named, (...[error, socket]) => {
       socket?.prependOnceListener('error', endWithAlert);
       // undici holds sessions weakly, so that the next collection takes them.
       socket?.on('session', (session: Buffer) => {
-        keepLatest(sessions, target.servername ?? target.hostname, session, sessionsMax);
+        keepLatest(sessions, named.servername ?? hostname, session, sessionsMax);
       });
       if (error === null) callback(null, socket);
       else callback(error, null);
@@ -76,9 +80,13 @@ export function makeGuardedConnector(options: ConnectorOptions): buildConnector.
       (error: Error) => callback(error, null),
     );
   };
-  if (proxy === undefined) return direct;
-  const openTunnel = makeOpenTunnel({ proxyUrl: proxy.url, secureContext, timeoutMs: connectTimeoutMs });
-  return proxied({ direct, connect, guardedResolve, openTunnel, proxy });
+  if (proxy === undefined) {
+    return (target, callback) => {
+      connectLater(direct, target, inTime(connectTimeoutMs, callback));
+    };
+  }
+  const openTunnel = makeOpenTunnel({ proxyUrl: proxy.url, secureContext });
+  return proxied({ direct, connect, guardedResolve, openTunnel, connectTimeoutMs, proxy });
 }
 
 interface Proxied {
@@ -86,41 +94,54 @@ interface Proxied {
   readonly connect: buildConnector.connector;
   readonly guardedResolve: Resolve;
   readonly openTunnel: OpenTunnel;
+  readonly connectTimeoutMs: number;
   readonly proxy: ProxyOptions;
 }
 
-function proxied({ direct, connect, guardedResolve, openTunnel, proxy }: Proxied): buildConnector.connector {
+function proxied(parts: Proxied): buildConnector.connector {
+  const { direct, connect, guardedResolve, openTunnel, connectTimeoutMs, proxy } = parts;
   const { bypass = [], resolvesNames = false } = proxy;
   const isBypassed = makeProxyBypass(bypass);
 
   /** @returns undefined when the proxy is not to be used */
-  async function open(target: buildConnector.Options): Promise<Socket | undefined> {
+  async function open(target: buildConnector.Options, giveUpAt: number): Promise<Socket | undefined> {
     const host = hostOf(target);
     const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80);
-    const known = resolvesNames && isIP(host) === 0 ? undefined : await guardedResolve(host);
+    const known = resolvesNames && isIP(host) === 0 ? undefined : await settledBy(giveUpAt, guardedResolve(host));
     const addresses = (known ?? []).map(({ address }) => address);
     if (isBypassed(host, port, addresses)) return undefined;
-    return openFirst(openTunnel, known === undefined ? [host] : addresses, port);
+    const hosts = known === undefined ? [host] : addresses;
+    return openFirst(hosts, giveUpAt, (one, timeoutMs) => openTunnel(one, port, timeoutMs));
   }
 
   return (target, callback) => {
-    open(target).then(
+    const giveUpAt = performance.now() + connectTimeoutMs;
+    open(target, giveUpAt).then(
       (tunnel) => {
-        if (tunnel === undefined) connectLater(direct, target, callback);
-        else if (target.protocol !== 'https:') callback(null, tunnel);
-        else connectLater(connect, { ...target, httpSocket: tunnel }, callback);
+        if (tunnel !== undefined && target.protocol !== 'https:') {
+          callback(null, tunnel);
+          return;
+        }
+        const [next, where] = tunnel === undefined ? [direct, target] : [connect, { ...target, httpSocket: tunnel }];
+        connectLater(next, where, inTime(giveUpAt - performance.now(), callback));
       },
       (error: Error) => callback(error, null),
     );
   };
 }
 
-/** The first address that the proxy reaches. What it says of us, not of the address, ends it. */
-async function openFirst(openTunnel: OpenTunnel, hosts: readonly string[], port: number): Promise<Socket> {
+/** The first address that the proxy reaches in time. What it says of us, not of the address, ends it. */
+async function openFirst(
+  hosts: readonly string[],
+  giveUpAt: number,
+  open: (host: string, timeoutMs: number) => Promise<Socket>,
+): Promise<Socket> {
   let failure: unknown;
   for (const host of hosts) {
+    const leftMs = giveUpAt - performance.now();
+    if (failure !== undefined && leftMs <= 0) break;
     try {
-      return await openTunnel(host, port);
+      return await open(host, Math.max(1, leftMs));
     } catch (error) {
       failure = error;
       if (!(error instanceof ProxyFailure) || error.status === undefined || error.status < 500) break;
@@ -129,7 +150,40 @@ async function openFirst(openTunnel: OpenTunnel, hosts: readonly string[], port:
   throw failure;
 }
 
-/** What undici's own `try` around a connector would catch, for a call that comes after a wait. */
+/**
+ * A callback that is called in time, at the latest with an error; a socket that comes up after it is closed. undici's own timer
+ * knows nothing of what precedes its socket, and may be a second late.
+ */
+function inTime(timeoutMs: number, callback: buildConnector.Callback): buildConnector.Callback {
+  let isOver = false;
+  const timer = setTimeout(
+    () => {
+      isOver = true;
+      callback(new errors.ConnectTimeoutError(), null);
+    },
+    Math.max(1, timeoutMs),
+  );
+  return (...[error, socket]) => {
+    clearTimeout(timer);
+    if (isOver) socket?.destroy();
+    else if (error === null) callback(null, socket);
+    else callback(error, null);
+  };
+}
+
+async function settledBy<Value>(giveUpAt: number, value: Promise<Value>): Promise<Value> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    late.reject(new errors.ConnectTimeoutError());
+  }, giveUpAt - performance.now());
+  try {
+    return await Promise.race([value, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What undici's own `try` around a connector would catch, for a call that comes after a wait, or has a timer. */
 function connectLater(
   connect: buildConnector.connector,
   target: buildConnector.Options,

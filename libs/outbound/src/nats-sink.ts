@@ -2,7 +2,7 @@ import type { SecureContext } from 'node:tls';
 import type { NatsExchange } from '#core/delivery/outcome';
 import type { AddressGuard } from './address-guard.ts';
 import { toExchangeError } from './exchange-error.ts';
-import { makeGuardedResolve, type Resolve } from './guarded-resolve.ts';
+import { makeGuardedResolve, makeSharedResolve, type Resolve } from './guarded-resolve.ts';
 import { NatsFailure, openNatsLink, type NatsLink } from './nats-link.ts';
 import { parseNatsSink, type NatsServer } from './nats-sink-url.ts';
 
@@ -51,9 +51,9 @@ interface Pooled {
  * become part of the key of the pool.
  */
 export function makeNatsSinkClient(options: NatsSinkOptions): NatsSinkClient {
-  const { totalTimeoutMs = 15_000, idleMs = 30_000, maxAgeMs = 60_000 } = options;
+  const { guard, totalTimeoutMs = 15_000, idleMs = 30_000, maxAgeMs = 60_000 } = options;
   const pool = new Map<string, Pooled>();
-  const resolve = makeGuardedResolve(options);
+  const resolve = makeGuardedResolve({ guard, resolve: makeSharedResolve(options.resolve) });
 
   function borrow(key: string, server: NatsServer): Pooled {
     const known = pool.get(key);

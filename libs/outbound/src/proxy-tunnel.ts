@@ -7,12 +7,13 @@ export interface ProxyTunnelOptions {
   readonly proxyUrl: string;
   /** For a proxy that is reached by https. */
   readonly secureContext: SecureContext;
-  /** Until the tunnel stands. */
-  readonly timeoutMs: number;
 }
 
-/** @returns rejects with {@link ProxyFailure} only */
-export type OpenTunnel = (host: string, port: number) => Promise<Socket>;
+/**
+ * @param timeoutMs until the tunnel stands
+ * @returns rejects with {@link ProxyFailure} only
+ */
+export type OpenTunnel = (host: string, port: number, timeoutMs: number) => Promise<Socket>;
 
 /**
  * The forward proxy gave no tunnel. What is behind it had no part in this as far as we can know: a proxy says 502 for a
@@ -35,7 +36,7 @@ export class ProxyFailure extends Error {
  *
  * @throws TypeError when the URL is none
  */
-export function makeOpenTunnel({ proxyUrl, secureContext, timeoutMs }: ProxyTunnelOptions): OpenTunnel {
+export function makeOpenTunnel({ proxyUrl, secureContext }: ProxyTunnelOptions): OpenTunnel {
   const proxy = new URL(proxyUrl);
   const host = proxy.hostname.replace(/^\[(.*)\]$/, '$1');
   const credentials = credentialsOf(proxy);
@@ -45,24 +46,18 @@ export function makeOpenTunnel({ proxyUrl, secureContext, timeoutMs }: ProxyTunn
     connectTls({ host, port, secureContext, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'], ...name });
   const connectPlainly = (): Socket => createConnection({ host, port, noDelay: true });
   const connect = proxy.protocol === 'https:' ? connectSecurely : connectPlainly;
-  return (targetHost, targetPort) => {
+  return (targetHost, targetPort, timeoutMs) => {
     const authority = `${isIP(targetHost) === 6 ? `[${targetHost}]` : targetHost}:${targetPort}`;
     const headers = { host: authority, ...credentials };
     const request = requestHttp({ method: 'CONNECT', path: authority, headers, createConnection: connect });
-    return tunnelOf(request, { authority, proxyHost: proxy.host, timeoutMs });
+    return tunnelOf(request, timeoutMs);
   };
 }
 
-interface Asked {
-  readonly authority: string;
-  readonly proxyHost: string;
-  readonly timeoutMs: number;
-}
-
-function tunnelOf(request: ClientRequest, { authority, proxyHost, timeoutMs }: Asked): Promise<Socket> {
+function tunnelOf(request: ClientRequest, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      request.destroy(new Error(`no tunnel within ${timeoutMs} ms`));
+      request.destroy(new TunnelTimeout());
     }, timeoutMs);
     request.once('connect', ({ statusCode = 0 }, socket, head) => {
       clearTimeout(timer);
@@ -72,22 +67,27 @@ function tunnelOf(request: ClientRequest, { authority, proxyHost, timeoutMs }: A
         return;
       }
       socket.destroy();
-      reject(new ProxyFailure(refusal(statusCode, authority, proxyHost), statusCode));
+      reject(new ProxyFailure(refusal(statusCode), statusCode));
     });
     request.once('error', (cause: NodeJS.ErrnoException) => {
       clearTimeout(timer);
-      const why = cause.message === '' ? (cause.code ?? 'unknown') : cause.message;
-      reject(new ProxyFailure(`The proxy ${proxyHost} opens no tunnel to ${authority}: ${why}.`, undefined, { cause }));
+      const why = cause.code ?? 'unknown';
+      reject(new ProxyFailure(`The forward proxy opens no tunnel (${why}).`, undefined, { cause }));
     });
     request.end();
   });
 }
 
-function refusal(status: number, authority: string, proxyHost: string): string {
+class TunnelTimeout extends Error {
+  readonly code = 'ETIMEDOUT';
+}
+
+/** Like the other reason: tenants read it, so that neither the name nor the address of the proxy stands in it. */
+function refusal(status: number): string {
   if (status === 407) {
-    return `The proxy ${proxyHost} wants other credentials (407); they stand in POSTHASTE_SINK_PROXY_URL.`;
+    return 'The forward proxy wants other credentials (407); they stand in POSTHASTE_SINK_PROXY_URL.';
   }
-  return `The proxy ${proxyHost} answered ${status} to CONNECT ${authority}.`;
+  return `The forward proxy answered ${status} to CONNECT.`;
 }
 
 function credentialsOf({ username, password }: URL): Readonly<Record<string, string>> {
