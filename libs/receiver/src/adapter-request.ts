@@ -1,5 +1,7 @@
 import type { ReceivedNotification } from './received-notification.ts';
+import { ReceiverMisconfigured } from './receiver-misconfigured.ts';
 import type { RequestHeaders } from './request-headers.ts';
+import { checkVerifyOptions, type VerifyOptions } from './verify.ts';
 
 /** The part of Node's request that is used. Frameworks hand it out, or pass it on with more on it. */
 export interface NodeRequest extends AsyncIterable<Uint8Array> {
@@ -10,6 +12,23 @@ export interface NodeRequest extends AsyncIterable<Uint8Array> {
   readonly rawHeaders?: readonly string[] | undefined;
   readonly readableEnded?: boolean;
   readonly socket?: object | undefined;
+}
+
+/**
+ * For the start of a program: what would go wrong with every request.
+ *
+ * @throws ReceiverMisconfigured
+ */
+export function checkAdapterOptions({
+  verify,
+  publicUrl,
+}: {
+  readonly verify: VerifyOptions;
+  readonly publicUrl?: string;
+}): void {
+  checkVerifyOptions(verify);
+  if (publicUrl === undefined || /^https?:\/\/[^/?#]+(?:\/[^?#]*)?$/i.test(publicUrl)) return;
+  throw new ReceiverMisconfigured(`publicUrl must be like https://hooks.example.com, not "${publicUrl}".`);
 }
 
 /** A request whose body was read. */
@@ -29,8 +48,8 @@ export function toNotification(
 
 function originOf({ socket, headers }: Pick<NodeRequest, 'socket' | 'headers'>): string {
   const isTls = socket !== undefined && 'encrypted' in socket && socket.encrypted === true;
-  const host =
-    typeof headers['host'] === 'string' && /^[\w.:[\]-]+$/.test(headers['host']) ? headers['host'] : 'unknown';
+  const named = headers[':authority'] ?? headers['host']; // the first is that of HTTP/2
+  const host = typeof named === 'string' && /^[\w.:[\]-]+$/.test(named) ? named : 'unknown';
   return `${isTls ? 'https' : 'http'}://${host}`;
 }
 

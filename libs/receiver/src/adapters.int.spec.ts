@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { connect, createSecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
@@ -20,6 +21,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import express from 'express';
 import Fastify from 'fastify';
+import { makeSelfSigned } from '#testkit/certificates';
 import { makeExpressHandler } from './express.ts';
 import { makeFastifyPlugin } from './fastify.ts';
 import { makeMemoryStore } from './memory-store.ts';
@@ -114,13 +116,15 @@ const ADAPTERS: Readonly<Record<string, (options: ReceiverOptions) => Promise<St
   'the NestJS guard on Express': startNestOnExpress,
 };
 
+/** Those that read the body themselves, so that its limit is ours. */
+const OWN_READERS = ['Node http', 'Express', 'Fastify', 'the NestJS guard on Express'];
+
 async function start(name: string, given: Partial<ReceiverOptions> = {}) {
   const handled: string[] = [];
   const refused: string[] = [];
   const options: ReceiverOptions = {
     verify: { secrets: [secret] },
     store: makeMemoryStore(),
-    maxBodyBytes: 4096,
     handle: ({ events: [event] }) => {
       handled.push(`${event.id} ${event.text() ?? ''}`);
       return Promise.resolve();
@@ -204,9 +208,10 @@ describe.each(Object.keys(ADAPTERS))('%s', (name) => {
   });
 
   test('takes no more bytes than it is told, and goes on', async () => {
-    const { url } = await start(name);
+    const { url, refused } = await start(name, { maxBodyBytes: 4096 });
     expect((await post(url, { text: TEXT.padEnd(4000) })).status).toBe(204);
     expect((await post(url, { text: TEXT.padEnd(200_000) })).status).toBe(413);
+    expect(refused).toEqual(OWN_READERS.includes(name) ? ['body_too_large'] : []);
     expect((await post(url)).status).toBe(204);
   });
 
@@ -247,9 +252,64 @@ describe.each(Object.keys(ADAPTERS))('%s', (name) => {
     );
   });
 
+  test.each(['hooks.example.com', 'https://', 'https://hooks.example.com/?a=b', 'ftp://hooks.example.com', ''])(
+    'does not start with a publicUrl that would make every URL wrong: %s',
+    async (publicUrl) => {
+      await expect(async () => start(name, { publicUrl })).rejects.toThrow(ReceiverMisconfigured);
+    },
+  );
+
   test('takes POST alone', async () => {
     const { url } = await start(name);
     expect([404, 405]).toContain((await fetch(url)).status);
+  });
+});
+
+describe('without a limit of its own', () => {
+  test.each(OWN_READERS)(
+    '%s takes the largest event that Posthaste takes without one, in base64 too (CE-12)',
+    async (name) => {
+      const { url, handled, refused } = await start(name, { handle: () => Promise.resolve() });
+      const data = Buffer.alloc(1_048_576, 'x').toString('base64');
+      const text = `{"specversion":"1.0","id":"1","source":"/s","type":"a.b","data_base64":"${data}"}`;
+      expect([(await post(url, { text })).status, handled, refused]).toEqual([204, [], []]);
+    },
+  );
+});
+
+describe('HTTP/2', () => {
+  test('verifies what signs the request, for the authority that it was sent to (MS-8, S-4)', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const settings: SignSettings = {
+      profile: 'rfc9421',
+      keyId: 'k',
+      privateKey: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    };
+    const refused: unknown[] = [];
+    const listener = makeNodeListener({
+      verify: { publicKeys: [publicKey.export({ format: 'pem', type: 'spki' }).toString()] },
+      store: makeMemoryStore(),
+      handle: () => Promise.resolve(),
+      onRefused: (one) => refused.push(one),
+    });
+    const { key, cert } = await makeSelfSigned();
+    const server = createSecureServer({ key, cert }, listener).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const session = connect(origin, { rejectUnauthorized: false });
+    try {
+      const body = Buffer.from(TEXT);
+      const timestampSeconds = Math.floor(Date.now() / 1000);
+      const given = { messageId: 'dlv_1', timestampSeconds, body, headers: STRUCTURED, url: `${origin}/hooks?of=acme` };
+      const signed = Object.fromEntries(sign(given, settings));
+      const stream = session.request({ ':method': 'POST', ':path': '/hooks?of=acme', ...STRUCTURED, ...signed });
+      stream.end(body);
+      const [answer] = (await once(stream, 'response')) as [Record<string, unknown>];
+      expect([answer[':status'], refused]).toEqual([204, []]);
+    } finally {
+      session.destroy();
+      server.close();
+    }
   });
 });
 

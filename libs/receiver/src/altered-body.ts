@@ -1,7 +1,10 @@
 import { failure, type VerificationFailure } from './failure.ts';
 
-/** Larger bodies are not searched: the search costs a few more hashes. */
-const SEARCHED_MAX_BYTES = 1024 * 1024;
+/** Larger bodies are not searched. Whoever has no key can have a body searched, so that has to cost about as much as it costs him. */
+const SEARCHED_MAX_BYTES = 64 * 1024;
+
+/** In characters; 8 KB that are nested deeply would be 60 MB. */
+const INDENTED_MAX_LENGTH = 4 * SEARCHED_MAX_BYTES;
 
 /**
  * What commonly happens to a body between the wire and the verification, undone. When one of these fits, it is not the
@@ -43,8 +46,11 @@ function candidates(body: Uint8Array): Candidate[] {
 function reserialised(text: string): [how: string, text: string][] {
   try {
     const value: unknown = JSON.parse(text);
+    const compact = JSON.stringify(value);
+    const asCompact: [string, string] = ['as compact JSON', compact];
+    if (indentedLength(compact) > INDENTED_MAX_LENGTH) return [asCompact];
     return [
-      ['as compact JSON', JSON.stringify(value)],
+      asCompact,
       ['as JSON that is indented by 2', JSON.stringify(value, undefined, 2)],
       ['as JSON that is indented by 4', JSON.stringify(value, undefined, 4)],
     ];
@@ -53,9 +59,23 @@ function reserialised(text: string): [how: string, text: string][] {
   }
 }
 
+/** About how long compact JSON gets when it is indented by 4. */
+function indentedLength(compact: string): number {
+  let depth = 0;
+  let length = compact.length;
+  for (const [token] of compact.matchAll(/"(?:[^"\\]+|\\.)*"|[[\]{},]/g)) {
+    if (token.startsWith('"')) continue;
+    if (token === '[' || token === '{') depth++;
+    if (token === ']' || token === '}') depth--;
+    length += 1 + 4 * depth;
+  }
+  return length;
+}
+
 /** UTF-8 that was read as Latin-1 and encoded again. */
 function encodedOnce(text: string): Candidate[] {
-  if (!/^[\0-\xff]*[\x80-\xff][\0-\xff]*$/.test(text)) return [];
+  const isLatin1 = !/[^\0-\xff]/.test(text);
+  if (!isLatin1 || !/[\x80-\xff]/.test(text)) return [];
   return [{ how: 'with its characters encoded once', bytes: Uint8Array.from(text, (char) => char.charCodeAt(0)) }];
 }
 

@@ -1,7 +1,5 @@
-import { readBody, toNotification, type NodeRequest } from './adapter-request.ts';
-import { TOO_LARGE } from './node-http.ts';
-import { DEFAULT_MAX_BODY_BYTES, receive, type ReceiverOptions } from './receive.ts';
-import { checkVerifyOptions } from './verify.ts';
+import { checkAdapterOptions, readBody, toNotification, type NodeRequest } from './adapter-request.ts';
+import { DEFAULT_MAX_BODY_BYTES, receive, refuseTooLarge, type ReceiverOptions } from './receive.ts';
 
 /** The part of an Express request that is used. */
 export interface ExpressRequest extends NodeRequest {
@@ -21,7 +19,7 @@ export interface ExpressResponse {
  * `express.raw({ type: () => true })`; a body that was parsed can not be verified any more, and says so.
  */
 export function makeExpressHandler(options: ReceiverOptions) {
-  checkVerifyOptions(options.verify);
+  checkAdapterOptions(options);
   const { maxBodyBytes = DEFAULT_MAX_BODY_BYTES, publicUrl } = options;
   return async (request: ExpressRequest, response: ExpressResponse, next: (error: unknown) => void): Promise<void> => {
     try {
@@ -29,7 +27,7 @@ export function makeExpressHandler(options: ReceiverOptions) {
       const body = isUnread ? await readBody(request, maxBodyBytes) : request.body;
       const { method, headers, rawHeaders, socket, originalUrl: url } = request;
       const notification = toNotification({ method, headers, rawHeaders, socket, url }, body, publicUrl);
-      const answer = isUnread && body === undefined ? TOO_LARGE : await receive(notification, options);
+      const answer = isUnread && body === undefined ? refuseTooLarge(options) : await receive(notification, options);
       response.status(answer.status).set({ ...answer.headers });
       response.send(answer.body);
     } catch (error) {

@@ -1,6 +1,5 @@
-import { toNotification } from './adapter-request.ts';
-import { DEFAULT_MAX_BODY_BYTES, receive, type ReceiverOptions } from './receive.ts';
-import { checkVerifyOptions } from './verify.ts';
+import { checkAdapterOptions, toNotification } from './adapter-request.ts';
+import { DEFAULT_MAX_BODY_BYTES, receive, refuseTooLarge, type Answer, type ReceiverOptions } from './receive.ts';
 
 /** The part of a Fastify request that is used. */
 export interface FastifyRequestLike {
@@ -18,7 +17,7 @@ export interface FastifyRequestLike {
 export interface FastifyReplyLike {
   code(status: number): FastifyReplyLike;
   headers(headers: Record<string, string>): FastifyReplyLike;
-  send(body: string): unknown;
+  send(body: unknown): unknown;
 }
 
 /** The part of a Fastify instance that is used. */
@@ -31,7 +30,10 @@ export interface FastifyLike {
   ): unknown;
   post(
     path: string,
-    options: { readonly bodyLimit: number },
+    options: {
+      readonly bodyLimit: number;
+      readonly errorHandler: (error: unknown, request: unknown, reply: FastifyReplyLike) => void;
+    },
     handler: (request: FastifyRequestLike, reply: FastifyReplyLike) => Promise<void>,
   ): unknown;
 }
@@ -40,18 +42,30 @@ export interface FastifyLike {
  * A plugin: `app.register(makeFastifyPlugin('/hooks', options))`. Bodies stay bytes within it, and only there.
  */
 export function makeFastifyPlugin(path: string, options: ReceiverOptions) {
-  checkVerifyOptions(options.verify);
+  checkAdapterOptions(options);
   return (fastify: FastifyLike, _options: object, done: () => void): void => {
     fastify.removeAllContentTypeParsers();
     fastify.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, parsed) => parsed(null, body));
     const bodyLimit = options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES;
-    fastify.post(path, { bodyLimit }, async ({ raw, body }, reply) => {
+    const errorHandler = (error: unknown, _request: unknown, reply: FastifyReplyLike): void => {
+      if (isTooLarge(error)) send(reply, refuseTooLarge(options));
+      else reply.send(error); // on to the handler of the application
+    };
+    fastify.post(path, { bodyLimit, errorHandler }, async ({ raw, body }, reply) => {
       const answer = await receive(toNotification(raw, body ?? Buffer.alloc(0), options.publicUrl), options);
-      await reply
-        .code(answer.status)
-        .headers({ ...answer.headers })
-        .send(answer.body);
+      await send(reply, answer);
     });
     done();
   };
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'FST_ERR_CTP_BODY_TOO_LARGE';
+}
+
+function send(reply: FastifyReplyLike, { status, headers, body }: Answer): unknown {
+  return reply
+    .code(status)
+    .headers({ ...headers })
+    .send(body);
 }

@@ -62,10 +62,10 @@ function signedBy({ kid, privateKey }: Key, profile: 'rfc9421' | 'standard-webho
   return { url: URL_OF_SINK, headers: [...Object.entries(headers), ...sign(given, settings)], body };
 }
 
-function aSource(options: Partial<KeySourceOptions> = {}) {
+function aSource(options: Partial<KeySourceOptions> = {}, publicKeys: readonly PublicKeyInput[] = []) {
   const keySource = makeKeySource({ jwksUrls: [`${origin}/jwks`], now: () => nowMs, ...options });
   return async (notification: Parameters<typeof verify>[0]): Promise<string> => {
-    const result = await verify(notification, { keySource, nowSeconds: nowMs / 1000 });
+    const result = await verify(notification, { keySource, publicKeys, nowSeconds: nowMs / 1000 });
     return result.ok ? 'ok' : result.code;
   };
 }
@@ -132,6 +132,47 @@ describe('a set of keys', () => {
     serve(key);
     nowMs += 30_000;
     expect(await codeOf(signedBy(key))).toBe('ok');
+  });
+
+  // "Unknown" is final: the sender gives up.
+  test.each(['rfc9421', 'standard-webhooks-v1a'] as const)(
+    'leaves open whether a key of %s is to be trusted while it can not be fetched',
+    async (profile) => {
+      const [old, fresh] = [aKey('old'), aKey('fresh')];
+      serve(old);
+      const codeOf = aSource();
+      expect(await codeOf(signedBy(old, profile))).toBe('ok');
+      respond = (_, response) => response.writeHead(503).end();
+      nowMs += 60_000;
+      expect(await codeOf(signedBy(fresh, profile))).toBe('keys_unavailable');
+      expect(await codeOf(signedBy(fresh, profile))).toBe('keys_unavailable'); // not asked again so soon
+      expect(await codeOf(signedBy(old, profile))).toBe('ok');
+      expect(asked).toHaveLength(2);
+      serve(old, fresh);
+      nowMs += 30_000;
+      expect(await codeOf(signedBy(fresh, profile))).toBe('ok');
+      expect(await codeOf(signedBy(aKey('stranger'), profile))).toMatch(/^(unknown_key|signature_mismatch)$/);
+    },
+  );
+
+  test('leaves it open too when only one of several sets can be fetched', async () => {
+    const [ours, theirs] = [aKey('ours'), aKey('theirs')];
+    respond = ({ url }, response) =>
+      url === '/ours' ? response.end(JSON.stringify({ keys: [ours.jwk] })) : response.writeHead(503).end();
+    const codeOf = aSource({ jwksUrls: [`${origin}/ours`, `${origin}/theirs`] });
+    expect(await codeOf(signedBy(ours))).toBe('ok');
+    expect(await codeOf(signedBy(theirs))).toBe('keys_unavailable');
+  });
+
+  test('is not needed for a key that was given, nor to refuse what no key could save', async () => {
+    respond = (_, response) => response.writeHead(503).end();
+    const given = aKey('given');
+    const codeOf = aSource({}, [given.publicPem]);
+    expect(await codeOf(signedBy(given))).toBe('ok');
+    expect(await codeOf(signedBy(aKey('other')))).toBe('keys_unavailable');
+    const old = signedBy(given);
+    nowMs += 600_000;
+    expect(await codeOf(old)).toBe('timestamp_too_old');
   });
 
   const hostile: [name: string, respond: Respond, why: string][] = [
@@ -232,6 +273,17 @@ describe('what a message says of its key', () => {
     const codeOf = aSource({ jwksUrls: [], keyUrlPrefixes: [`${origin}/keys/`] });
     for (let i = 0; i < 40; i++) await codeOf(signedBy({ ...key, kid: `${origin}/keys/k${i}` }));
     expect(asked).toHaveLength(32);
+  });
+
+  test('may come again when others were named too often: nobody can have a notification lost by that', async () => {
+    const key = aKey('k');
+    respond = ({ url }, response) =>
+      url === '/keys/k.pem' ? response.end(key.publicPem) : response.writeHead(404).end();
+    const codeOf = aSource({ jwksUrls: [], keyUrlPrefixes: [`${origin}/keys/`] });
+    for (let i = 0; i < 32; i++) await codeOf(signedBy({ ...key, kid: `${origin}/keys/k${i}` }));
+    expect(await codeOf(signedBy({ ...key, kid: `${origin}/keys/k.pem` }))).toBe('keys_unavailable');
+    nowMs += 30_000;
+    expect(await codeOf(signedBy({ ...key, kid: `${origin}/keys/k.pem` }))).toBe('ok');
   });
 });
 

@@ -2,7 +2,13 @@ import { namesKey, readPublishedKey, type PublicKeyInput, type PublicKeyJwk } fr
 import { ReceiverMisconfigured } from './receiver-misconfigured.ts';
 
 export type FetchedKeys =
-  { readonly ok: true; readonly keys: readonly PublicKeyInput[] } | { readonly ok: false; readonly detail: string };
+  | {
+      readonly ok: true;
+      readonly keys: readonly PublicKeyInput[];
+      /** Why there may be more keys than these: then a key that is not among them is not unknown yet. */
+      readonly missing?: string;
+    }
+  | { readonly ok: false; readonly detail: string };
 
 /** Public keys that are fetched. */
 export interface KeySource {
@@ -102,17 +108,14 @@ export function makeKeySource(options: KeySourceOptions): KeySource {
   const knows = ({ keys }: Resource, ids: readonly string[]): boolean =>
     ids.length === 0 || keys.map(keyIdOf).some((own) => own === undefined || ids.some((id) => namesKey(id, own)));
 
-  /** The single keys that a message names, as far as their URLs are allowed and there is room. */
-  function singleKeys(keyIds: readonly string[]): Resource[] {
-    return keyIds.flatMap((id) => {
-      if (!keyUrlPrefixes.some((prefix) => isBelow(prefix, id))) return [];
-      const known = single.get(id);
-      if (known !== undefined) return [known];
-      if (!makeRoom()) return [];
-      const made = newResource(id);
-      single.set(id, made);
-      return [made];
-    });
+  /** A single key that a message names, if there is room. */
+  function singleKey(id: string): Resource | undefined {
+    const known = single.get(id);
+    if (known !== undefined) return known;
+    if (!makeRoom()) return undefined;
+    const made = newResource(id);
+    single.set(id, made);
+    return made;
   }
 
   function makeRoom(): boolean {
@@ -126,15 +129,19 @@ export function makeKeySource(options: KeySourceOptions): KeySource {
 
   return {
     async find(keyIds, lookAgain = false) {
-      const named = singleKeys(keyIds);
+      const allowed = keyIds.filter((id) => keyUrlPrefixes.some((prefix) => isBelow(prefix, id)));
+      const named = allowed.flatMap((id) => singleKey(id) ?? []);
       const resources = [...sets, ...named];
       await Promise.all(resources.filter((one) => !isFresh(one)).map(refresh));
       const isKnown = !lookAgain && resources.some((one) => isUsable(one) && knows(one, keyIds));
       if (!isKnown) await Promise.all(resources.map(refresh));
       const usable = resources.filter(isUsable);
-      if (usable.length > 0 || resources.length === 0) return { ok: true, keys: usable.flatMap(({ keys }) => keys) };
       const troubles = resources.flatMap(({ trouble }) => trouble ?? []);
-      return { ok: false, detail: `The public keys could not be fetched. ${troubles.join(' ')}` };
+      if (named.length < allowed.length) troubles.push('Too many different keys were named of late.');
+      const detail = `The public keys could not be fetched. ${troubles.join(' ')}`;
+      if (usable.length === 0 && resources.length > 0) return { ok: false, detail };
+      const keys = usable.flatMap((one) => one.keys);
+      return { ok: true, keys, ...(troubles.length === 0 ? {} : { missing: detail }) };
     },
   };
 }

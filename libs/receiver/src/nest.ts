@@ -1,7 +1,7 @@
-import { readBody, toNotification, type NodeRequest } from './adapter-request.ts';
-import { statusOf, type FailureCode, type VerificationFailure } from './failure.ts';
-import { DEFAULT_MAX_BODY_BYTES, type ReceiverOptions } from './receive.ts';
-import { checkVerifyOptions, verify, type VerifiedNotification } from './verify.ts';
+import { checkAdapterOptions, readBody, toNotification, type NodeRequest } from './adapter-request.ts';
+import { statusOf, type VerificationFailure } from './failure.ts';
+import { DEFAULT_MAX_BODY_BYTES, TOO_LARGE, type BodyTooLarge, type ReceiverOptions } from './receive.ts';
+import { verify, type VerifiedNotification } from './verify.ts';
 
 /** The part of Nest's execution context that is used. */
 export interface NestContext {
@@ -18,7 +18,7 @@ interface PlatformRequest extends NodeRequest {
   notification?: VerifiedNotification;
 }
 
-type Refused = Pick<VerificationFailure, 'detail'> & { readonly code: FailureCode | 'body_too_large' };
+type Refused = VerificationFailure | BodyTooLarge;
 
 /** Refused by the guard. It has what Nest knows an HTTP error by, and answers with: status and message. */
 export class NotificationRefused extends Error {
@@ -46,8 +46,9 @@ export interface NestGuardOptions extends Pick<ReceiverOptions, 'verify' | 'publ
  * parser, by a raw one, or by Nest with `rawBody: true`.
  */
 export function makeNestGuard(options: NestGuardOptions) {
-  checkVerifyOptions(options.verify);
+  checkAdapterOptions(options);
   const refuse = (refused: Refused, status: number): Error => {
+    options.onRefused?.(refused);
     const error = new NotificationRefused(refused, status);
     return options.toException?.(error) ?? error;
   };
@@ -62,17 +63,12 @@ export function makeNestGuard(options: NestGuardOptions) {
       const url = request.originalUrl ?? node.url;
       const notification = toNotification({ method, headers, rawHeaders, socket, url }, body, options.publicUrl);
       const verified = await verify(notification, options.verify);
-      if (!verified.ok) {
-        options.onRefused?.(verified);
-        throw refuse(verified, statusOf(verified));
-      }
+      if (!verified.ok) throw refuse(verified, statusOf(verified));
       request.notification = verified;
       return true;
     },
   };
 }
-
-const TOO_LARGE = { code: 'body_too_large', detail: 'The body is larger than is taken here.' } as const;
 
 /** `undefined` when there is more than allowed. */
 async function bodyOf(request: PlatformRequest, maxBytes: number): Promise<unknown> {

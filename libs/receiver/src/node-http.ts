@@ -1,6 +1,5 @@
-import { readBody, toNotification, type NodeRequest } from './adapter-request.ts';
-import { DEFAULT_MAX_BODY_BYTES, receive, refusal, type Answer, type ReceiverOptions } from './receive.ts';
-import { checkVerifyOptions } from './verify.ts';
+import { checkAdapterOptions, readBody, toNotification, type NodeRequest } from './adapter-request.ts';
+import { DEFAULT_MAX_BODY_BYTES, receive, refuseTooLarge, type Answer, type ReceiverOptions } from './receive.ts';
 
 /** The part of Node's response that is used. */
 export interface NodeResponse {
@@ -10,7 +9,7 @@ export interface NodeResponse {
 
 /** A listener for `http.createServer`. It reads the body itself. */
 export function makeNodeListener(options: ReceiverOptions): (request: NodeRequest, response: NodeResponse) => void {
-  checkVerifyOptions(options.verify);
+  checkAdapterOptions(options);
   return (request, response) => {
     answerTo(request, options).then(
       (answer) => sendAnswer(response, answer),
@@ -22,13 +21,13 @@ export function makeNodeListener(options: ReceiverOptions): (request: NodeReques
 async function answerTo(request: NodeRequest, options: ReceiverOptions): Promise<Answer> {
   if (request.method !== 'POST') return { status: 405, headers: { allow: 'POST' }, body: '' };
   const body = await readBody(request, options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES);
-  return body === undefined ? TOO_LARGE : receive(toNotification(request, body, options.publicUrl), options);
+  return body === undefined
+    ? refuseTooLarge(options)
+    : receive(toNotification(request, body, options.publicUrl), options);
 }
 
 /** The configuration can not work, or the connection is gone: the sender comes again. */
 const FAILED: Answer = { status: 500, headers: {}, body: '' };
-
-export const TOO_LARGE = refusal(413, { code: 'body_too_large', detail: 'The body is larger than is taken here.' });
 
 function sendAnswer(response: NodeResponse, { status, headers, body }: Answer): void {
   response.writeHead(status, headers);

@@ -335,6 +335,34 @@ describe('the examples of the README', () => {
     expect(await runScript('verify.mjs', code, { WEBHOOK_SECRET: secret })).toBe('a.b { n: 1 }\n204\n');
     expect(readFileSync(join(consumer, 'saved.json'), 'utf8')).toBe('{"n":1}');
   });
+
+  test('work and record are one transaction, and work that failed halfway leaves nothing', async () => {
+    link('pg');
+    const postgres = await startPostgres();
+    try {
+      const url = await postgres.createDatabase({ migrated: false });
+      const code = await example('transaction.mjs');
+      const isImport = (line: string): boolean => line.startsWith('import ');
+      const lines = code.split('\n');
+      const setUp = `
+        import pg from 'pg';
+        ${lines.filter(isImport).join('\n')}
+        const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
+        await pool.query('create table orders (type text, data text)');
+        await makePostgresStore((text, values) => pool.query(text, values)).createTable();
+        const verified = { idempotencyKey: 'dlv_1' };
+        const event = { type: 'order.placed', text: () => '{}' };
+        const count = async () => console.log((await pool.query('select from orders')).rowCount);\n`;
+      const once = lines.filter((line) => !isImport(line)).join('\n');
+      const failing = once.replace(/(\[event\.type, event\.text\(\)\]\);)/, "$1 throw new Error('disk full');");
+      expect(failing).not.toBe(once);
+      const script = [failing, once, once].map((part) => `{\n${part}\nawait count();\n}`).join('\n');
+      const said = await runScript('transaction.mjs', `${setUp}${script}\nawait pool.end();`, { DATABASE_URL: url });
+      expect(said.trim().split('\n')).toEqual(['500', '0', '204', '1', '204', '1']);
+    } finally {
+      await postgres.stop();
+    }
+  });
 });
 
 describe('docs/receiving.md', () => {

@@ -25,7 +25,8 @@ export interface PostgresStore extends IdempotencyStore {
 
 /**
  * Remembers in PostgreSQL, by its clock. With the `query` of a transaction that also does the work, work and record are one:
- * a second request with the same id waits for the first to commit, and nothing is ever done twice.
+ * a second request with the same id waits for the first to commit, and nothing is ever done twice. Roll back whenever
+ * {@link handleOnce} gives another status than 204: it throws nothing.
  */
 export function makePostgresStore(query: PostgresQuery, options: PostgresStoreOptions = {}): PostgresStore {
   const { table = 'posthaste_notifications', retentionMs = DEFAULT_RETENTION_MS } = options;

@@ -12,14 +12,24 @@ export interface ReceiverOptions {
   /** Longer than `handle` ever takes. Default 60 s. */
   readonly leaseMs?: number;
   /** Told of everything that was not handled, for the log. */
-  onRefused?(refused: VerificationFailure | Exclude<HandledOnce, { status: 204 }>): void;
+  onRefused?(refused: VerificationFailure | BodyTooLarge | Exclude<HandledOnce, { status: 204 }>): void;
   /**
    * Scheme, host and port of the subscription's `sink`, when they are not those that this server sees (behind a proxy).
    * Without it the `Host` of the request is believed.
    */
   readonly publicUrl?: string;
-  /** Larger bodies are answered with 413. Default 1 MiB. */
+  /**
+   * Larger bodies are answered with 413, and not sent again. Default 2 MiB: the largest event that Posthaste takes, if its operator sets
+   * no other limit (1 MiB), in base64.
+   */
   readonly maxBodyBytes?: number;
+}
+
+/** It was not read, so nothing is known of it. */
+export interface BodyTooLarge {
+  readonly ok: false;
+  readonly code: 'body_too_large';
+  readonly detail: string;
 }
 
 /** What to answer. */
@@ -29,7 +39,13 @@ export interface Answer {
   readonly body: string;
 }
 
-export const DEFAULT_MAX_BODY_BYTES = 1024 * 1024;
+export const DEFAULT_MAX_BODY_BYTES = 2 * 1024 * 1024;
+
+export const TOO_LARGE: BodyTooLarge = {
+  ok: false,
+  code: 'body_too_large',
+  detail: 'The body is larger than is taken here.',
+};
 
 /** Verifies, handles once, and says what to answer. What all adapters do. */
 export async function receive(notification: ReceivedNotification, options: ReceiverOptions): Promise<Answer> {
@@ -48,8 +64,14 @@ export async function receive(notification: ReceivedNotification, options: Recei
   return { status: handled.status, headers, body: '' };
 }
 
+/** The answer to a body that was not read. */
+export function refuseTooLarge({ onRefused }: Pick<ReceiverOptions, 'onRefused'>): Answer {
+  onRefused?.(TOO_LARGE);
+  return refusal(413, TOO_LARGE);
+}
+
 /** A refusal as a problem document (RFC 9457): who configured the sender reads it among the attempts. */
-export function refusal(status: number, { code, detail }: { readonly code: string; readonly detail: string }): Answer {
+function refusal(status: number, { code, detail }: { readonly code: string; readonly detail: string }): Answer {
   return {
     status,
     headers: { 'content-type': 'application/problem+json' },

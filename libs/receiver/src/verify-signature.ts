@@ -104,12 +104,24 @@ interface DecisionOptions extends SignatureOptions {
  */
 export function checkOptions(options: DecisionOptions): readonly SigningProfile[] {
   const { secrets = [], publicKeys = [], fetchesKeys = false, acceptUnsigned = false, profiles } = options;
+  checkList('secrets', secrets);
+  checkList('publicKeys', publicKeys);
   const has = { secrets: secrets.length > 0, publicKeys: publicKeys.length > 0 || fetchesKeys };
   const accepted = acceptedProfiles(has, profiles);
   namesOf(options); // refuses what can be no prefix
   checkConfiguration({ hasKeys: has.secrets || has.publicKeys, acceptUnsigned, acceptsAny: accepted.length > 0 });
   for (const secret of secrets) keyOf(secret);
   return accepted;
+}
+
+/** What callers without types get wrong: most often a variable of the environment is not set. */
+function checkList(name: 'secrets' | 'publicKeys', given: unknown): void {
+  if (!Array.isArray(given)) throw new ReceiverMisconfigured(`${name} must be a list.`);
+  const absent = given.findIndex((one) => one === undefined || one === null);
+  if (absent < 0) return;
+  throw new ReceiverMisconfigured(
+    `${name}[${absent}] is ${String(given[absent])}. Is the variable of the environment set?`,
+  );
 }
 
 function checkConfiguration(given: {

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { formatSecret } from '#core/signature/signing-secret';
 import { ReceiverMisconfigured } from './receiver-misconfigured.ts';
 import { sign, type SignSettings } from './sign.ts';
-import { verify, type VerifiedNotification, type VerifyOptions } from './verify.ts';
+import { checkVerifyOptions, verify, type VerifiedNotification, type VerifyOptions } from './verify.ts';
 
 const secret = formatSecret(new Uint8Array(32).fill(5));
 const NOW = 1_700_000_000;
@@ -115,6 +115,23 @@ describe('verify', () => {
     await expect(verify(unsigned, { ...options, acceptUnsigned: true })).rejects.toThrow(ReceiverMisconfigured);
     await expect(verify(unsigned, {})).rejects.toThrow('Nothing to verify with');
     await expect(verify(unsigned, { ...options, profiles: ['rfc9421'] })).rejects.toThrow('profiles');
+  });
+});
+
+describe('options of callers without types', () => {
+  const notification = aNotification(structuredHeaders, structuredText);
+  const env: Record<string, string | undefined> = {};
+
+  test.each([
+    ['a secret that is not there', { secrets: [env['WEBHOOK_SECRET']] }, 'secrets[0] is undefined'],
+    ['a key that is not there', { publicKeys: [env['WEBHOOK_PUBLIC_KEY']] }, 'publicKeys[0] is undefined'],
+    ['a secret that is not in a list', { secrets: secret }, 'secrets must be a list'],
+    ['a key that is not in a list', { publicKeys: 'whpk_' }, 'publicKeys must be a list'],
+  ])('are refused by name, and at the start: %s', async (_, given, why) => {
+    const wrong = given as unknown as VerifyOptions;
+    expect(() => checkVerifyOptions(wrong)).toThrow(why);
+    expect(() => checkVerifyOptions(wrong)).toThrow(ReceiverMisconfigured);
+    await expect(verify(notification, wrong)).rejects.toThrow(why);
   });
 });
 

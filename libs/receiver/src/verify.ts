@@ -67,12 +67,17 @@ async function checkSignature(notification: ReceivedNotification, options: Verif
   const keyIds = namedKeyIds(decided.request);
   const check = async (lookAgain: boolean): Promise<SignatureCheck> => {
     const found = await keySource.find(keyIds, lookAgain);
-    if (!found.ok) return failure('keys_unavailable', found.detail);
-    return checkDecided(decided, options, [...publicKeys, ...found.keys]);
+    const checked = checkDecided(decided, options, [...publicKeys, ...(found.ok ? found.keys : [])]);
+    const missing = found.ok ? found.missing : found.detail;
+    return missing !== undefined && mayWantAKey(checked) ? failure('keys_unavailable', missing) : checked;
   };
   const checked = await check(false);
-  const mayBeNewer = keyIds.length === 0 && !checked.ok && /^(signature_mismatch|unknown_key)$/.test(checked.code);
-  return mayBeNewer ? check(true) : checked;
+  return keyIds.length === 0 && mayWantAKey(checked) ? check(true) : checked;
+}
+
+/** Whether another key could have made it good. */
+function mayWantAKey(checked: SignatureCheck): boolean {
+  return !checked.ok && /^(signature_mismatch|algorithm_mismatch|unknown_key|keys_unavailable)$/.test(checked.code);
 }
 
 function keySourceOf({ keySource, jwksUrl }: VerifyOptions): KeySource | undefined {
