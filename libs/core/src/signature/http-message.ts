@@ -26,7 +26,22 @@ export function fieldLines(headers: readonly HeaderPair[], name: string): string
   const wanted = name.toLowerCase();
   return headers
     .filter(([other]) => other.toLowerCase() === wanted)
-    .map(([, value]) => value.replace(/[ \t]*\r?\n[ \t]+/g, ' ').replace(/^[ \t]+|[ \t]+$/g, ''));
+    .map(([, value]) =>
+      value
+        .split(/\r?\n(?=[ \t])/)
+        .map(withoutBlanksAround)
+        .join(' '),
+    )
+    .map(withoutBlanksAround);
+}
+
+/** Anybody may send a field of many blanks: no pattern, for it would go back at each of them. */
+function withoutBlanksAround(text: string): string {
+  const isBlank = (at: number): boolean => text[at] === ' ' || text[at] === '\t';
+  let [start, end] = [0, text.length];
+  while (start < end && isBlank(start)) start++;
+  while (start < end && isBlank(end - 1)) end--;
+  return text.slice(start, end);
 }
 
 /** The lines of a field as one value, or `undefined` when there is none. */

@@ -122,7 +122,10 @@ export function parseDraft05(headers: readonly HeaderPair[]): readonly Draft05Si
     const [, list, rest = ''] = /^\(((?:[^()"]|"[^"]*")*)\)(.*)$/.exec(text) ?? [];
     const signature = decodeBase64(/^:(.*):$/.exec(values.get(label) ?? '')?.[1] ?? '-');
     if (list === undefined || signature === undefined) return [];
-    const components = list.split(/ +(?=")/).filter((id) => id !== '');
+    const components = list
+      .split(/ (?=")/)
+      .map((id) => id.trim())
+      .filter((id) => id !== '');
     return [{ label, text, components, params: readParams(rest), signature }];
   });
 }
@@ -137,8 +140,24 @@ function splitMember(member: string): [name: string, value: string] {
   return at < 0 ? [member, ''] : [member.slice(0, at), member.slice(at + 1)];
 }
 
-/** Splits at a separator that stands neither in quotes nor in parentheses; empty parts are dropped. */
+/**
+ * Splits at a separator that stands neither in quotes nor, for a comma, in parentheses; empty parts are dropped. What is
+ * opened and never closed opens nothing; that is looked for once, however often it is opened.
+ */
 function splitOutside(text: string, separator: ',' | ';'): string[] {
-  const parts = text.match(separator === ',' ? /(?:[^,"(]|"[^"]*"|\([^)]*\)|["(])+/g : /(?:[^;"]|"[^"]*"|")+/g) ?? [];
+  const parts: string[] = [];
+  const ends: Record<string, string> = separator === ',' ? { '"': '"', '(': ')' } : { '"': '"' };
+  let start = 0;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at] ?? '';
+    const end = ends[char];
+    const closed = end === undefined ? at : text.indexOf(end, at + 1);
+    if (closed < 0) delete ends[char];
+    else at = closed;
+    if (char !== separator) continue;
+    parts.push(text.slice(start, at));
+    start = at + 1;
+  }
+  parts.push(text.slice(start));
   return parts.map((part) => part.trim()).filter((part) => part !== '');
 }
