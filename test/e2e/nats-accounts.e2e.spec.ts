@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { WrongLastSequence } from '#bus/bus-errors';
 import { connectBus } from '#bus/connection';
 import { inboxPrefixOf } from '#bus/inbox';
+import { makeTopology } from '#bus/topology';
 import { sha256Hex } from '#platform/digest';
 import { eventually } from '#testkit/eventually';
 import { callApi } from '#testkit/tenant-client';
@@ -131,6 +132,22 @@ describe('the accounts in deploy/nats/accounts.conf', () => {
     expect(answer.json()).toMatchObject({ stream: 'EVENTS' });
     await nc.flush();
     expect(seen).toEqual([]);
+  });
+
+  test('nats-server tells it of others what README.md says: that there is an event of a type, never what is in it', async () => {
+    const globex = await connectAs('globex-producer', passwordOf('globex'));
+    const stored = await globex.nc.request('ce.globex.only.once', '{"data":"of globex"}', { timeout: 30_000 });
+    const { nc } = await connectAs('acme-producer', passwordOf('acme'));
+    const headers = natsHeaders();
+    headers.set('Nats-Expected-Last-Subject-Sequence', '0');
+    headers.set('Nats-Expected-Last-Subject-Sequence-Subject', 'ce-p.*.globex.only.once');
+    const answer = await nc.request('ce.acme.x', '{}', { headers, timeout: 30_000 });
+    const { seq } = stored.json<{ seq: number }>();
+    expect(answer.json()).toEqual({
+      stream: 'EVENTS',
+      seq: 0,
+      error: { code: 400, err_code: 10071, description: `wrong last sequence: ${seq}` },
+    });
   });
 
   test.each([
@@ -296,6 +313,33 @@ describe('the streams', () => {
       await expect(jsm.streams.update('JOURNAL', { max_msgs: 1 })).rejects.toThrow('ermission');
       await expect(jsm.consumers.delete('REGISTRY', 'redeliveries')).rejects.toThrow('ermission');
       expect(await lastSequence()).toBe(before);
+    },
+  );
+});
+
+describe('the consumers of REGISTRY', () => {
+  const topology = makeTopology();
+  const consumers = topology
+    .consumerConfigs()
+    .filter(({ stream }) => stream === topology.streams.REGISTRY)
+    .map(({ config }) => config.durable_name);
+
+  test.each(['gateway', 'matcher', 'delivery', 'signer', 'projector'])(
+    'are not changed, deleted or read by a %s that was taken over, but its own',
+    async (user) => {
+      const { nc } = await connectAs(user);
+      for (const consumer of consumers.filter((name) => name !== user)) {
+        // Who creates one that is there changes it.
+        for (const api of [
+          `CREATE.REGISTRY.${consumer}`,
+          `CREATE.REGISTRY.${consumer}.registry.none.none.none`,
+          `DELETE.REGISTRY.${consumer}`,
+          `MSG.NEXT.REGISTRY.${consumer}`,
+        ]) {
+          const asked = nc.request(`$JS.API.CONSUMER.${api}`, '{}', { timeout: 30_000 });
+          await expect(asked).rejects.toThrow('ermission');
+        }
+      }
     },
   );
 });
