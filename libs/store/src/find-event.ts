@@ -30,7 +30,7 @@ export async function findEvent(
   id: string,
   source?: string,
 ): Promise<readonly EventRecord[]> {
-  if (id.includes('\0')) return [];
+  if (id.includes('\0') || source?.includes('\0') === true) return [];
   const rows = await db.em().find(
     EventEntity,
     {

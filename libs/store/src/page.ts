@@ -27,13 +27,16 @@ export function formatCursor({ atMs, id }: Cursor): string {
   return Buffer.from(JSON.stringify([atMs, id])).toString('base64url');
 }
 
+/** 9999-12-31T23:59:59.999Z: a later one is written in a way that Postgres can not read. */
+const LATEST_MS = 253_402_300_799_999;
+
 /** @returns undefined when the text is not a cursor of ours */
 export function parseCursor(text: string): Cursor | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
     if (!Array.isArray(value) || value.length !== 2) return undefined;
     const [atMs, id] = value as [unknown, unknown];
-    if (!Number.isSafeInteger(atMs) || Math.abs(atMs as number) > 8.64e15) return undefined;
+    if (!Number.isSafeInteger(atMs) || (atMs as number) < 0 || (atMs as number) > LATEST_MS) return undefined;
     if (typeof id !== 'string' || id.includes('\0')) return undefined;
     return { atMs: atMs as number, id };
   } catch {

@@ -117,6 +117,7 @@ describe('look-ups', () => {
       await writeEvents(db, [anAccepted(1, { id })]);
       expect(await findEvent(db, ACME, id)).toMatchObject([{ matchCount: 7, attributes: [['id', 'event-1']] }]);
       expect(await findEvent(db, ACME, 'nul\0')).toEqual([]);
+      expect(await findEvent(db, ACME, id, 'nul\0')).toEqual([]);
     });
   });
 

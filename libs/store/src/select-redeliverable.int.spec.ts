@@ -79,6 +79,13 @@ describe('what can be redelivered', () => {
     return rows.map(({ id }) => Number(id.slice(4)));
   }
 
+  test('is found between instants that are too early for a date of Postgres as well', async () => {
+    await write([aDead(1)]);
+    const sinceMs = Date.parse('0000-01-01');
+    expect(await select({ sinceMs })).toEqual([1]);
+    expect(await select({ sinceMs, untilMs: sinceMs + 1 })).toEqual([]);
+  });
+
   test('is shown with what a new round needs', async () => {
     await write([aDead(7, { attempt: 3, acceptedAtMs: NOON + 123, subscription: 4 })]);
     expect(await selectRedeliverable(db, setOf(), 10)).toEqual([

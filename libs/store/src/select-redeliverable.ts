@@ -68,7 +68,8 @@ function conditionOf({ tenant, selection, unchangedSinceMs, after }: Redeliverab
   const { states, subscription, reasons, types, sinceMs, untilMs } = selection;
   const values: unknown[] = [];
   const bound = (value: unknown): string => `$${values.push(value)}`;
-  const instant = (ms: number): string => `${bound(new Date(ms).toISOString())}::timestamptz`;
+  // Nothing was accepted before 1970, and Postgres has no year 0.
+  const instant = (ms: number): string => `${bound(new Date(Math.max(0, ms)).toISOString())}::timestamptz`;
   const conditions = [
     `tenant = ${bound(tenant)}`,
     states.length === 1 ? `state = '${states[0]}'` : `state in (${states.map((state) => `'${state}'`).join(', ')})`,
