@@ -15,6 +15,7 @@ import { loadConfig } from '#platform/config';
 import { sha256, sha256Hex } from '#platform/digest';
 import { makeLogger } from '#platform/logger';
 import { openDatabase, type Database } from '#store/database';
+import { formatCursor } from '#store/page';
 import { writeDeadLetters } from '#store/write-dead-letters';
 import { writeEvents } from '#store/write-events';
 import { writeFacts } from '#store/write-facts';
@@ -331,6 +332,24 @@ describe('every route', () => {
     expect(idsOf(theirs).some((id) => own.text.includes(id))).toBe(true);
   });
 
+  test.each<[what: string, path: (theirs: Belongings) => string]>([
+    ['deliveries of a subscription', (of) => `/v1/deliveries?subscription=${of.subscription}`],
+    ['deliveries after a cursor', (of) => `/v1/deliveries?after=${cursorBefore(of.delivery)}`],
+    ['dead letters of a subscription', (of) => `/v1/dead-letters?subscription=${of.subscription}`],
+    ['dead letters after a cursor', (of) => `/v1/dead-letters?after=${cursorBefore(of.delivery)}`],
+    ['subscriptions with a sink', (of) => `/v1/subscriptions?sink=${encodeURIComponent(sinkOf(of))}`],
+    ['redeliveries after a cursor', () => `/v1/redeliveries?after=red_${'z'.repeat(26)}`],
+    ['the audit of a key', (of) => `/v1/audit?by=${of.key}`],
+    ['the audit after a cursor', () => '/v1/audit?after=999999999.999999999'],
+  ])("shows none of another tenant's %s", async (_what, path) => {
+    const answer = await call('GET', path(theirs), mine.token);
+    expect(answer.status).toBe(200);
+    for (const id of idsOf(theirs)) expect(answer.text).not.toContain(id);
+    // It is there for whom it belongs to.
+    const own = await call('GET', path(theirs), theirs.token);
+    expect(idsOf(theirs).some((id) => own.text.includes(id))).toBe(true);
+  });
+
   test.each(guarded)('%s is 403 for a key without its scope, and not for one with it', async (route, row) => {
     const nowhere = { ...theirs, tenant: mine.tenant, ...NOWHERE };
     for (const scope of ALL) {
@@ -349,6 +368,9 @@ describe('every route', () => {
     }
   });
 });
+
+/** As the `next` of a page that ends before all there is. */
+const cursorBefore = (id: string): string => formatCursor({ atMs: Date.now() + 3_600_000, id });
 
 /** Well-formed, and of nothing. */
 const NOWHERE = {
@@ -406,6 +428,17 @@ describe('a key', () => {
     } finally {
       aheadMs = 0;
     }
+  });
+
+  test('that was revoked is listed no more, however far the read side is', async () => {
+    const tenant = await aTenant();
+    const [kept, revoked] = [await aKey(tenant, ['read']), await aKey(tenant, ['admin'])];
+    await project(); // and not again
+    const path = `/v1/tenants/${tenant}/keys`;
+    const listed = async () => (await call('GET', path, adminToken)).json<{ data: { id: string }[] }>().data;
+    expect((await listed()).map(({ id }) => id)).toEqual([revoked.id, kept.id]);
+    expect((await call('DELETE', `${path}/${revoked.id}`, adminToken)).status).toBe(200);
+    expect((await listed()).map(({ id }) => id)).toEqual([kept.id]);
   });
 
   test('over its rate is told when to come again, and its neighbour is not concerned', async () => {
@@ -502,6 +535,17 @@ describe('the audit', () => {
     expect((await audit(key)).data[0]).toEqual(data[0]);
   });
 
+  test.each(['an event', 'null', '{"from":"192.0.2.9","atMs":1e300}'])(
+    'is there for the rest when a service that was taken over has stored %s among the facts',
+    async (payload) => {
+      const { tenant, key } = await aBusyTenant();
+      const before = (await audit(key)).data;
+      await bus.publisher.publish(bus.topology.journalSubject(tenant, 'redelivered'), Buffer.from(payload));
+      expect((await audit(key)).data).toEqual(before);
+      expect((await audit(adminToken)).data.slice(0, before.length)).toEqual(before);
+    },
+  );
+
   test('is filtered by who, what and when, and its pages neither miss nor repeat', async () => {
     const { by, key } = await aBusyTenant();
     const all = (await audit(key)).data;
@@ -510,6 +554,8 @@ describe('the audit', () => {
     const middle = all[Math.floor(all.length / 2)]?.at ?? '';
     expect((await audit(key, `?since=${middle}`)).data).toEqual(all.filter(({ at }) => at >= middle));
     expect((await audit(key, `?until=${middle}`)).data).toEqual(all.filter(({ at }) => at < middle));
+    // What is written for "without end".
+    expect((await audit(key, '?until=9999-12-31T23:59:59Z')).data).toEqual(all);
 
     const pages: AuditResource[] = [];
     let next: string | undefined = '';

@@ -47,8 +47,10 @@ export class ApiKeysController {
   async list(@Req() request: FastifyRequest, @Param('tenant') tenant: string): Promise<PageResource<ApiKeyResource>> {
     await this.#admin(request, tenant);
     const query = queryOrRefuse(parseQuery(pageQuery, request.query));
-    const page = await this.#ports.readSide.listApiKeys(await this.#existing(tenant), pageRequest(query));
-    const shown = await Promise.all(page.data.map((key) => this.#show(key)));
+    const { data, ...page } = await this.#ports.readSide.listApiKeys(await this.#existing(tenant), pageRequest(query));
+    // The rows know ids and order; what a key may do, and that it was revoked, is told by the fold.
+    const keys = await Promise.all(data.map((row) => this.#ports.state.apiKey(row.tenant, row.id)));
+    const shown = await Promise.all(keys.filter((key) => key !== undefined).map((key) => this.#show(key)));
     return pageToResource({ ...page, data: shown }, (key) => key);
   }
 
@@ -88,12 +90,8 @@ export class ApiKeysController {
     return principal;
   }
 
-  /** The list of the read side knows names; what a key may do is told by the fold. */
-  async #show(listed: Omit<ApiKey, 'hash'>): Promise<ApiKeyResource> {
-    const [apiKey = listed, lastUse] = await Promise.all([
-      this.#ports.state.apiKey(listed.tenant, listed.id),
-      this.#ports.lastKeyUse(listed.tenant, listed.id),
-    ]);
+  async #show(apiKey: ApiKey): Promise<ApiKeyResource> {
+    const lastUse = await this.#ports.lastKeyUse(apiKey.tenant, apiKey.id);
     return apiKeyToResource(apiKey, lastUse === undefined ? {} : { lastUse });
   }
 

@@ -39,6 +39,29 @@ test('the last use of a key is told at most once a minute, and every process can
   expect(await theirs.lastUse('other' as TenantId, key)).toBeUndefined();
 });
 
+test('a use is told when the clock was set back since the last one', async () => {
+  let nowMs = 86_400_000;
+  const uses = makeKeyUses(bus, () => nowMs);
+  const other = 'key_03' as ApiKeyId;
+  uses.used(tenant, other, '192.0.2.1');
+  await eventually(async () => (await uses.lastUse(tenant, other))?.atMs === nowMs);
+  nowMs = 1_000_000;
+  uses.used(tenant, other, '192.0.2.2');
+  expect(await eventually(async () => (await uses.lastUse(tenant, other))?.from === '192.0.2.2')).toBe(true);
+});
+
+test.each([
+  ['an answer of the server', '{"type":"io.nats.jetstream.api.v1.stream_info_response"}'],
+  ['no JSON', 'an event'],
+  ['no instant', '{"atMs":1e300,"from":"192.0.2.1"}'],
+  ['no address', '{"atMs":1,"from":{}}'],
+  ['null', 'null'],
+])('what stands in its place and is none, %s, is not known to be a use', async (_what, payload) => {
+  const forged = 'key_02' as ApiKeyId;
+  await bus.publisher.publish(bus.topology.keyUseSubject(tenant, forged), Buffer.from(payload));
+  expect(await makeKeyUses(bus, Date.now).lastUse(tenant, forged)).toBeUndefined();
+});
+
 test('that the broker is away is not the same as a key that nobody has used', async () => {
   const other = await bus.another();
   await other.close();

@@ -57,6 +57,18 @@ describe('reading a stream backwards', () => {
     expect(await read({ subject: subjectOf('busy') }, 3)).toEqual([6004, 6003, 6002]);
   });
 
+  test.each(['2262-04-12', '9999-12-31T23:59:59.999Z', '+275760-09-13'])(
+    'before %s there is all, though the server counts nanoseconds in 64 bits',
+    async (instant) => {
+      const all = rare.map(({ seq }) => seq).toReversed();
+      expect(await read({ subject: subjectOf('rare'), beforeMs: Date.parse(instant) })).toEqual(all);
+    },
+  );
+
+  test.each(['-271821-04-20', '0000-01-01', '1677-09-20'])('before %s there is nothing', async (instant) => {
+    expect(await read({ subject: subjectOf('rare'), beforeMs: Date.parse(instant) })).toEqual([]);
+  });
+
   test('of a subject without messages there is nothing', async () => {
     expect(await read({ subject: subjectOf('nobody') })).toEqual([]);
     expect(await read({ subject: subjectOf('rare'), beforeMs: 0 })).toEqual([]);

@@ -9,6 +9,9 @@ const NARROW = 256;
 const SPARSE = NARROW / 4;
 const BEHIND_MS = 50;
 const MAX_WAIT_MS = 5_000;
+/** Nothing was stored before or will be after, and the server counts nanoseconds in 64 bits: what does not fit is some other instant. */
+const EARLIEST_MS = 0;
+const LATEST_MS = Date.UTC(2262, 0);
 
 export interface BackwardsRequest {
   readonly stream: string;
@@ -34,7 +37,8 @@ export async function* readBackwards(
   // The leader knows what the newest one is; any replica answers what follows.
   const query = { last_by_subj: subject };
   const newest = (await orUnavailable(bus.jsm.streams.getMessage(stream, query), `the last ${subject}`))?.seq ?? 0;
-  const later = beforeMs === undefined ? undefined : await firstSince(bus, stream, subject, beforeMs);
+  const isBounded = beforeMs !== undefined && beforeMs < LATEST_MS;
+  const later = isBounded ? await firstSince(bus, stream, subject, Math.max(EARLIEST_MS, beforeMs)) : undefined;
   let upTo = Math.min(newest, beforeSeq - 1, (later ?? Infinity) - 1);
   let width = NARROW;
   while (upTo > 0) {

@@ -83,11 +83,16 @@ export function makeReadAudit(ports: ReadAuditPorts): ReadAudit {
   }
 }
 
+/** What can not be read is left out, as where it is folded and projected, which says so in the log. */
 function entryOf(source: AuditSource, data: Uint8Array): AuditResource | undefined {
-  const value: unknown = JSON.parse(new TextDecoder().decode(data));
-  return source === 'registry'
-    ? auditEntryOf(value as RegistryRecord)
-    : auditEntryOfRedelivered(value as DeliveryRedelivered);
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(data));
+    return source === 'registry'
+      ? auditEntryOf(value as RegistryRecord)
+      : auditEntryOfRedelivered(value as DeliveryRedelivered);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The newest of what each has next. */
