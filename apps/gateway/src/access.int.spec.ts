@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { FastifyInstance } from 'fastify';
 import { BusModule } from '#bus/bus.module';
@@ -110,6 +111,18 @@ describe('every route of the gateway', () => {
       expect(problemOf(answer)).toEqual([404, 'not-found']);
     }
   });
+});
+
+test('a token in the query is not repeated in the refusal of a path that can not be read', async () => {
+  const answer = await callApi('POST', `${service.url}/publish/%zz?access_token=phk_secret`);
+  expect(problemOf(answer)).toEqual([400, 'bad-request']);
+  expect(answer.text).not.toContain('phk_secret');
+});
+
+test('a request that never ends is not kept for ever, with or without a credential', () => {
+  const { requestTimeout, headersTimeout } = service.app.getHttpServer() as Server;
+  expect(requestTimeout).toBeGreaterThan(0);
+  expect(headersTimeout).toBeGreaterThan(0);
 });
 
 describe('publishing', () => {

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import {
   accessVariables,
+  adminTokenVariable,
   busVariables,
   eventVariables,
   integerVariable,
   listVariable,
   publicVariables,
-  secret,
   serviceVariables,
 } from '#platform/config';
 
@@ -16,7 +16,7 @@ export const configSchema = z.object({
   ...busVariables,
   ...eventVariables,
   ...publicVariables,
-  POSTHASTE_ADMIN_TOKEN: secret(z.string().min(16, 'must have at least 16 characters')).describe(
+  POSTHASTE_ADMIN_TOKEN: adminTokenVariable.describe(
     'Operator token; may publish for a tenant with the header Posthaste-Tenant. The same for all gateways: they derive deduplication ids from it.',
   ),
   POSTHASTE_PUBLISH_ORIGINS: listVariable

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import {
   accessVariables,
+  adminTokenVariable,
   booleanVariable,
   busVariables,
   integerVariable,
-  secret,
   serviceVariables,
   sinkVariables,
   storeVariables,
@@ -24,7 +24,7 @@ export const configSchema = z.object({
     .describe(
       'Days after which a signing key is replaced by a new one, which is published a week before; 0: by hand only. Receivers have to look keys up by their id.',
     ),
-  POSTHASTE_ADMIN_TOKEN: secret(z.string().min(16, 'must have at least 16 characters')).describe(
+  POSTHASTE_ADMIN_TOKEN: adminTokenVariable.describe(
     'Operator token: manages tenants and their API keys, and acts for a tenant with the header Posthaste-Tenant.',
   ),
 });

@@ -39,6 +39,12 @@ export interface RunningService {
 /** A request line and headers of a binary-mode event may be as large as the event (CE-12); Node's default is 16 KiB. */
 const MAX_HEADER_BYTES = 96 * 1024;
 
+/**
+ * From the first byte of a request to its last: Node's own limit, which Fastify switches off. A body is read before anybody
+ * looks at the credential, so whoever never ends one would keep its bytes in memory for as long as it likes.
+ */
+const REQUEST_TIMEOUT_MS = 300_000;
+
 /** The id of an event stands in a path; Fastify's default of 100 characters would answer 404 for a longer one. */
 const MAX_PARAMETER_LENGTH = 4096;
 
@@ -83,11 +89,12 @@ function makeAdapter(maxBodyBytes: number, trustedProxies: readonly string[]): F
   const adapter = new FastifyAdapter({
     ...(trustedProxies.length === 0 ? {} : { trustProxy: [...trustedProxies] }),
     bodyLimit: maxBodyBytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     forceCloseConnections: 'idle',
     frameworkErrors: (error: Error, _request: FastifyRequest, reply: FastifyReply) => {
-      sendProblem(reply, { status: 400, code: 'bad-request', detail: error.message });
+      sendProblem(reply, { status: 400, code: 'bad-request', detail: withoutQuery(error.message) });
     },
   });
   const fastify = adapter.getInstance();
@@ -96,6 +103,11 @@ function makeAdapter(maxBodyBytes: number, trustedProxies: readonly string[]): F
     done(null, body);
   });
   return adapter;
+}
+
+/** The message repeats the URL in quotes, and its query may hold a token. */
+function withoutQuery(message: string): string {
+  return message.replace(/\?.*'/s, "'");
 }
 
 /** The configured address is taken by somebody else. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import {
+  adminTokenVariable,
   egressVariables,
   booleanVariable,
   busVariables,
@@ -54,7 +55,13 @@ describe('the configuration of a service', () => {
 });
 
 describe('the variables that services share', () => {
-  const shared = z.object({ ...busVariables, ...storeVariables, ...sinkVariables, ...egressVariables });
+  const shared = z.object({
+    ...busVariables,
+    ...storeVariables,
+    ...sinkVariables,
+    ...egressVariables,
+    POSTHASTE_ADMIN_TOKEN: adminTokenVariable.optional(),
+  });
   const problems = (env: Record<string, string>): readonly string[] => {
     try {
       loadConfig(shared, env);
@@ -85,6 +92,7 @@ describe('the variables that services share', () => {
   });
 
   test.each([
+    ['POSTHASTE_ADMIN_TOKEN', 'pha_~!"#$%&=+/.-_0'],
     ['POSTHASTE_SINK_ALLOW', '127.0.0.0/8,::1/128, ::ffff:10.0.0.0/104 ,192.0.2.1,fd00::/8'],
     ['POSTHASTE_DEPLOYMENT', '2-blue'],
     ['POSTHASTE_STREAM_REPLICAS', '3'],
@@ -102,6 +110,10 @@ describe('the variables that services share', () => {
   });
 
   test.each([
+    ['POSTHASTE_ADMIN_TOKEN', 'fifteen-letters'],
+    ['POSTHASTE_ADMIN_TOKEN', 'correct horse battery staple'],
+    ['POSTHASTE_ADMIN_TOKEN', 'a-line-break-of-a-file\n'],
+    ['POSTHASTE_ADMIN_TOKEN', 'ein-schlüssel-des-betreibers'],
     ['POSTHASTE_SINK_ALLOW', '10.0.0.0/'],
     ['POSTHASTE_SINK_ALLOW', 'fe80::1%eth0/64'],
     ['POSTHASTE_SINK_ALLOW', '::/129'],

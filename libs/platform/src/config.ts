@@ -103,9 +103,17 @@ export const accessVariables = {
   POSTHASTE_WRONG_CREDENTIALS_PER_MINUTE: integerVariable(1, 1_000_000)
     .default(100)
     .describe(
-      'Unknown API keys and tokens that one address may send per minute; above it 429, and the admin token is not listened to from there either. Known API keys go on working.',
+      'Unknown API keys and tokens that one address, of IPv6 one /64, may send per minute; above it 429, and the admin token is not listened to from there either. Known API keys go on working.',
     ),
 };
+
+/** What is not written like this would never be recognised: a header can not carry it as a Bearer token, or in two ways. */
+export const adminTokenVariable = secret(
+  z
+    .string()
+    .min(16, 'must have at least 16 characters')
+    .regex(/^[\x21-\x7e]*$/, 'must be of ASCII characters without blanks and line breaks: it is sent in a header'),
+);
 
 /** Neither tells the value when it is wrong: there may be a password in it. */
 export const natsServersVariable = z

@@ -52,4 +52,14 @@ describe('the rate of an API key', () => {
       }),
     );
   });
+
+  test.each([1, 6_000])('at %d a minute a clock that is set back makes nobody wait for it', (rate) => {
+    let nowMs = 86_400_000;
+    const rates = makeKeyRates(() => nowMs);
+    while (rates.take('key_1', rate) === 0);
+    nowMs = 1_000;
+    expect(rates.take('key_1', rate)).toBeLessThanOrEqual(60_000 / rate);
+    nowMs += 60_000 / rate;
+    expect(rates.take('key_1', rate)).toBe(0);
+  });
 });

@@ -17,8 +17,11 @@ export function makeKeyRates(now: () => number): KeyRates {
     take(key, requestsPerMinute) {
       const distanceMs = 60_000 / requestsPerMinute;
       const nowMs = now();
-      const from = Math.max(nowMs, wholeAtMs.get(key) ?? 0);
-      const waitMs = from - nowMs - Math.max(BURST_MS, distanceMs) + distanceMs;
+      const burstMs = Math.max(BURST_MS, distanceMs);
+      const known = wholeAtMs.get(key) ?? 0;
+      // It is ahead by one burst, give or take a rounding; by more when the clock was set back.
+      const from = known > nowMs + 2 * burstMs ? nowMs : Math.max(nowMs, known);
+      const waitMs = from - nowMs - burstMs + distanceMs;
       if (waitMs > 0) return waitMs;
       wholeAtMs.set(key, from + distanceMs);
       return 0;

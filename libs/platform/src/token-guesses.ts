@@ -1,3 +1,5 @@
+import { clientNetworkOf } from './client-network.ts';
+
 export const WINDOW_MS = 60_000;
 /** Addresses remembered at once: about 10 MB. With more, those that failed longest ago are forgotten. */
 const ADDRESSES_MAX = 65_536;
@@ -11,27 +13,35 @@ export interface TokenGuesses {
 
 /**
  * Counts wrong credentials by address, in this process: a fixed window from the first of them. API keys have 256 random
- * bits and are found by their hash, so what this protects is the operator's token, which people choose.
+ * bits and are found by their hash, so what this protects is the operator's token, which people choose. Who has many
+ * addresses of IPv6 has them in one network, and is counted as one.
  *
  * @param guessesPerMinute wrong credentials that one address may send within a window before it has to wait
  */
 export function makeTokenGuesses(now: () => number, guessesPerMinute: number): TokenGuesses {
   const windows = new Map<string, { readonly endsAtMs: number; count: number }>();
 
+  /** One that ends too late is from before the clock was set back. */
+  function isOpen({ endsAtMs }: { readonly endsAtMs: number }): boolean {
+    const leftMs = endsAtMs - now();
+    return leftMs > 0 && leftMs <= WINDOW_MS;
+  }
+
   return {
     waitMs(address) {
-      const window = windows.get(address);
-      if (window === undefined || window.count < guessesPerMinute) return 0;
-      return Math.max(0, window.endsAtMs - now());
+      const window = windows.get(clientNetworkOf(address));
+      if (window === undefined || window.count < guessesPerMinute || !isOpen(window)) return 0;
+      return window.endsAtMs - now();
     },
     failed(address) {
-      const window = windows.get(address);
-      if (window !== undefined && window.endsAtMs > now()) {
+      const network = clientNetworkOf(address);
+      const window = windows.get(network);
+      if (window !== undefined && isOpen(window)) {
         window.count++;
         return;
       }
-      windows.delete(address); // so that the map stays in the order of the windows
-      windows.set(address, { endsAtMs: now() + WINDOW_MS, count: 1 });
+      windows.delete(network); // so that the map stays in the order of the windows
+      windows.set(network, { endsAtMs: now() + WINDOW_MS, count: 1 });
       if (windows.size > ADDRESSES_MAX) forgetOldest(windows);
     },
   };
