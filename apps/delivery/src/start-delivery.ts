@@ -25,7 +25,7 @@ import { makeDeliveryMetrics } from './delivery.metrics.ts';
 import { makeHold, makeSetAside, makeSettlePorts } from './delivery.ports.ts';
 import { makeAccountOutcome } from './lane/account-outcome.ts';
 import { makeChangeLaneState } from './lane/change-lane-state.ts';
-import { makeFairSlots } from './lane/fair-slots.ts';
+import { makeFairSlots } from './fair-slots.ts';
 import { makeDrainLane, type DrainLanePorts } from './lane/drain-lane.ts';
 import { isStillDue, makeKeptLanes, type KeptLanes } from './lane/keep-lanes.ts';
 import { subscriptionOf, targetOf } from './lane/lane-key.ts';

@@ -476,7 +476,7 @@ function consumerConfigs(
     })),
     {
       stream: streams.VALIDATIONS,
-      config: { ...durable(consumers.validationAsks, 256), filter_subject: `${dot}validate.ask.*.*` },
+      config: { ...durable(consumers.validationAsks, 1024), filter_subject: `${dot}validate.ask.*.*` },
     },
     {
       stream: streams.VALIDATIONS,

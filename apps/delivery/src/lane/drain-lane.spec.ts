@@ -14,7 +14,7 @@ import { eventually } from '#testkit/eventually';
 import type { CompletedAttempt, ReadyDelivery } from '../attempt-delivery.ts';
 import type { BeforeRequest } from '../send-notification.ts';
 import { makeDrainLane, type DrainLanePorts } from './drain-lane.ts';
-import { makeFairSlots } from './fair-slots.ts';
+import { makeFairSlots } from '../fair-slots.ts';
 
 const laneKey = 'sub_1' as SubscriptionId;
 const active = aSubscription({ id: laneKey, spec: aSpec({ config: { maxInFlight: 2 } }) });

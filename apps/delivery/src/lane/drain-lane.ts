@@ -15,7 +15,7 @@ import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import type { AttemptDelivery, CompletedAttempt, HeldDelivery, ReadyDelivery } from '../attempt-delivery.ts';
 import type { SettleOptions } from '../settle-attempt.ts';
 import { makeBell } from './bell.ts';
-import type { FairSlots } from './fair-slots.ts';
+import type { FairSlots } from '../fair-slots.ts';
 
 type Attempts = Pick<AttemptDelivery, 'prepare' | 'send' | 'sendBatch' | 'end'>;
 type Result = CompletedAttempt | HeldDelivery;

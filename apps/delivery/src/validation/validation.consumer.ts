@@ -1,6 +1,6 @@
 import { Counter, type Registry as MetricsRegistry } from 'prom-client';
 import type { Bus } from '#bus/connection';
-import { consumeEach, type Consuming } from '#bus/consume';
+import { consumeAtOnce, type Consuming } from '#bus/consume';
 import type { Delivered } from '#bus/delivered';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import { scheduleMessage } from '#bus/schedule-message';
@@ -16,11 +16,16 @@ import type { GuardedClient } from '#outbound/guarded-client';
 import { sha256Hex } from '#platform/digest';
 import { callbackUrlOf, originOf, type PublicConfig } from '#platform/public-address';
 import type { Clock } from '#platform/tokens';
+import { makeFairSlots } from '../fair-slots.ts';
 import { makeAskSink, type AskPorts } from './ask-sink.ts';
 import { makeValidateSink, type ValidatePorts } from './validate-sink.ts';
 
-/** Sinks asked at once per process: people register them, so it is never a flood that matters. */
-const SLOTS = 16;
+/** Sinks asked at once per process. */
+const SLOTS = 64;
+/** Of one tenant: its sinks may all hang, and nobody else's wait for them. */
+const SLOTS_OF_ONE_TENANT = 32;
+/** Asks that are here, under way or not, so that there are some of whoever's turn it is. */
+const PREFETCH = 1024;
 /** Somebody waits for it; a sink that is slower than this is asked again. */
 const ASK_TIMEOUT_MS = 10_000;
 
@@ -46,15 +51,36 @@ export function consumeValidations(parts: ValidationParts): Consuming {
   });
   const validateSink = makeValidateSink(makeValidatePorts(parts));
   const { streams, consumers } = bus.topology;
-  return consumeEach(
+  const slots = makeFairSlots(SLOTS, { mostOfOne: SLOTS_OF_ONE_TENANT });
+  let stopping = false;
+
+  async function inTurn(message: Delivered, ask: ValidationAsk): Promise<void> {
+    await slots.acquire(ask.tenant);
+    try {
+      if (stopping) return message.nak();
+      asks.inc({ result: await validateSink(ask) });
+      message.ack();
+    } finally {
+      slots.release(ask.tenant);
+    }
+  }
+
+  const consuming = consumeAtOnce(
     bus,
-    { stream: streams.VALIDATIONS, consumer: consumers.validationAsks, slots: SLOTS },
+    { stream: streams.VALIDATIONS, consumer: consumers.validationAsks, prefetch: PREFETCH },
     async (message) => {
       const ask = readAsk(bus, message);
-      if (ask !== undefined) asks.inc({ result: await validateSink(ask) });
-      message.ack();
+      if (ask === undefined) message.ack();
+      else await inTurn(message, ask);
     },
   );
+  return {
+    isAlive: consuming.isAlive,
+    stop() {
+      stopping = true;
+      return consuming.stop();
+    },
+  };
 }
 
 function makeValidatePorts({

@@ -78,22 +78,26 @@ function startDelivery(): Consuming {
 }
 
 /** A subscription whose validation is requested, as the registry records it, and the message that asks. */
-async function request(policy: Partial<ValidationPolicy>, sinkUrl = `${sink.url}/hook?key=1`): Promise<ValidationAsk> {
+async function request(
+  policy: Partial<ValidationPolicy>,
+  sinkUrl = `${sink.url}/hook?key=1`,
+  of = tenant,
+): Promise<ValidationAsk> {
   const id = makeSubscriptionId(Date.now(), randomBytes(10));
   const code = Buffer.from(randomBytes(24)).toString('base64url');
   const deadlineAtMs = Date.now() + 60_000;
   const spec = aSpec({ sink: sinkUrl, config: { validation: { ...DEFAULT_VALIDATION, ...policy } } });
-  await record(id, { kind: 'SubscriptionCreated', id, tenant, spec, atMs: Date.now(), by: 'test' });
+  await record(of, id, { kind: 'SubscriptionCreated', id, tenant: of, spec, atMs: Date.now(), by: 'test' });
   const codeHash = sha256Hex(code);
-  await record(id, { kind: 'ValidationRequested', codeHash, deadlineAtMs, atMs: Date.now(), by: 'test' });
-  const ask: ValidationAsk = { tenant, subscription: id, code, deadlineAtMs, ask: 1 };
-  await bus.publisher.publish(bus.topology.validationAskSubject(tenant, id), encodeValidation(ask));
+  await record(of, id, { kind: 'ValidationRequested', codeHash, deadlineAtMs, atMs: Date.now(), by: 'test' });
+  const ask: ValidationAsk = { tenant: of, subscription: id, code, deadlineAtMs, ask: 1 };
+  await bus.publisher.publish(bus.topology.validationAskSubject(of, id), encodeValidation(ask));
   return ask;
 }
 
-async function record(id: string, event: SubscriptionEvent): Promise<void> {
-  const registryRecord: RegistryRecord = { aggregate: 'subscription', id, tenant, event };
-  const subject = bus.topology.registrySubject(tenant, 'subscription', id);
+async function record(of: TenantId, id: string, event: SubscriptionEvent): Promise<void> {
+  const registryRecord: RegistryRecord = { aggregate: 'subscription', id, tenant: of, event };
+  const subject = bus.topology.registrySubject(of, 'subscription', id);
   await bus.publisher.publish(subject, Buffer.from(JSON.stringify(registryRecord)));
 }
 
@@ -162,6 +166,24 @@ describe('a sink over HTTPS', () => {
     consuming[0] = startDelivery();
     expect(await answerTo(ask)).toMatchObject({ result: 'granted' });
   });
+});
+
+test('sinks of a tenant that do not answer hold up nobody else, though they were asked for before', async () => {
+  const HANGING = 100;
+  const hanging = await startSink({ plain: true, handshake: () => 'hang' });
+  try {
+    await Promise.all(Array.from({ length: HANGING }, () => request({}, `${hanging.url}/hang`, 'globex' as TenantId)));
+    await eventually(() => hanging.handshakes.length > 0);
+    sink.handshakeWith(() => ({ headers: { 'WebHook-Allowed-Origin': ORIGIN } }));
+    const answer = await answerTo(await request({}));
+    expect(answer).toMatchObject({ result: 'granted' });
+    // Not all of those that came before it had their turn yet.
+    expect(hanging.handshakes.length).toBeLessThan(HANGING);
+  } finally {
+    await consuming[0]?.stop();
+    await hanging.stop();
+    consuming[0] = startDelivery();
+  }
 });
 
 describe('other ways of asking', () => {

@@ -8,7 +8,8 @@ export interface FairSlots {
   waiting(): number;
 }
 
-export function makeFairSlots(size: number): FairSlots {
+/** @param mostOfOne slots that one key may hold; others stay free for those who come. Default: all */
+export function makeFairSlots(size: number, { mostOfOne = size }: { readonly mostOfOne?: number } = {}): FairSlots {
   /** Without those that have none. */
   const held = new Map<string, number>();
   /** Who waits, in the order of their turns. */
@@ -33,7 +34,7 @@ export function makeFairSlots(size: number): FairSlots {
   }
 
   function letNextIn(): void {
-    const [key] = without.size > 0 ? without : lines.keys();
+    const key = nextKey();
     if (key === undefined) return;
     const line = lines.get(key) ?? [];
     const next = line.shift();
@@ -45,11 +46,21 @@ export function makeFairSlots(size: number): FairSlots {
     next?.();
   }
 
+  function nextKey(): string | undefined {
+    for (const key of without) return key;
+    for (const key of lines.keys()) if (mayHaveMore(key)) return key;
+    return undefined;
+  }
+
+  function mayHaveMore(key: string): boolean {
+    return (held.get(key) ?? 0) < mostOfOne;
+  }
+
   return {
     size,
     waiting: () => waiting,
     acquire(key) {
-      if (inUse < size) {
+      if (inUse < size && mayHaveMore(key)) {
         give(key);
         return Promise.resolve();
       }

@@ -19,6 +19,24 @@ test('who has none comes before all who have some, though these wait for longer 
   expect(order).toEqual(['slow', 'slow', 'quick']);
 });
 
+test('nobody has more than its most, so that whoever has none need not wait for it', async () => {
+  const slots = makeFairSlots(4, { mostOfOne: 2 });
+  const order: string[] = [];
+  const wait = (key: string, name: string): void => void slots.acquire(key).then(() => order.push(name));
+  for (const name of ['a1', 'a2', 'a3', 'a4', 'b1']) wait(name.charAt(0), name);
+  await turns();
+  expect(order).toEqual(['a1', 'a2', 'b1']);
+  slots.release('b');
+  wait('c', 'c1');
+  await turns();
+  expect(order).toEqual(['a1', 'a2', 'b1', 'c1']);
+  slots.release('a');
+  slots.release('a');
+  await turns();
+  expect(order).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'a4']);
+  expect(slots.waiting()).toBe(0);
+});
+
 test('among those that have some, each has its turn, its own oldest first; nothing is left over', async () => {
   const slots = makeFairSlots(2);
   const order: string[] = [];
