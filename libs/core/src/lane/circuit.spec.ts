@@ -127,6 +127,13 @@ describe('the circuit of a lane', () => {
     expect(after({ ...failed, cause: 'failures', untilMs: 90_000 }).nextProbeAtMs).toBe(90_000);
   });
 
+  test('takes no sink at its word that asks for more than a day: it may have meant another unit (WH-5)', () => {
+    const day = 86_400_000;
+    const never = { kind: 'throttled' as const, ...failure, untilMs: 1e15 };
+    expect(openOf(fold(never)).nextProbeAtMs).toBe(failure.atMs + day);
+    expect(openOf(fold(never, { ...never, atMs: failure.atMs + 1 })).askedUntilMs).toBe(failure.atMs + 1 + day);
+  });
+
   test('a failed probe that is written twice counts once', () => {
     const failed = { kind: 'probe_failed', cause: 'failures', ...failure, atMs: 11_500 } as const;
     const once = fold({ kind: 'opened', ...failure }, { kind: 'probe_started', atMs: 11_000 }, failed);

@@ -173,8 +173,12 @@ function openedBy(
   return askedBy(circuit, askedUntilMs(change));
 }
 
+/** As long as the longest retries: what waits now is over by then, and somebody may have mended the sink. */
+const LONGEST_ASKED_MS = 86_400_000;
+
 function askedUntilMs(change: FailureChange): number | undefined {
-  return change.kind === 'throttled' || change.kind === 'probe_failed' ? change.untilMs : undefined;
+  const asked = change.kind === 'throttled' || change.kind === 'probe_failed' ? change.untilMs : undefined;
+  return asked === undefined ? undefined : Math.min(asked, change.atMs + LONGEST_ASKED_MS);
 }
 
 /** The sink has named an instant, too. */
