@@ -28,11 +28,14 @@ export async function announce(
   return runtime;
 }
 
-/** What is printed when everything is up. Of an external NATS server the credentials are not. */
+/** What is printed when everything is up. Not the secrets that the operator has configured: it may be a log that is kept. */
 export function welcomeOf(
   { registryUrl, httpUrl, inboxUrl, natsUrl, adminToken, tenant, apiKey }: Runtime,
-  { inboxKey, dataDir }: Installation,
-  config: Pick<AllInOneConfig, 'POSTHASTE_HTTP_HOST' | 'POSTHASTE_NATS_URL' | 'POSTHASTE_DEPLOYMENT'>,
+  { inboxKey, dataDir }: Pick<Installation, 'inboxKey' | 'dataDir'>,
+  config: Pick<
+    AllInOneConfig,
+    'POSTHASTE_HTTP_HOST' | 'POSTHASTE_NATS_URL' | 'POSTHASTE_DEPLOYMENT' | 'POSTHASTE_ADMIN_TOKEN'
+  >,
   more: Pick<Welcome, 'startedInMs' | 'more'> & Partial<Pick<Welcome, 'httpUrl' | 'registryUrl'>>,
 ): string {
   return welcomeText({
@@ -41,7 +44,7 @@ export function welcomeOf(
     registryUrl,
     inboxUrl,
     inboxSecret: inboxSecret(inboxKey, 'hello'),
-    adminToken,
+    adminToken: config.POSTHASTE_ADMIN_TOKEN === undefined ? adminToken : 'the one of POSTHASTE_ADMIN_TOKEN',
     tenant,
     apiKey,
     dataDir,
