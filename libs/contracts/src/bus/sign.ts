@@ -72,7 +72,11 @@ const TEXT_MAX_BYTES = 0xffff;
 
 /** False of headers that have no room in a message: whoever put them into one would lose all that it carries. */
 export function fitsSignMessage(headers: readonly (readonly [name: string, value: string])[]): boolean {
-  return headers.flat().every((text) => text.length * 3 <= TEXT_MAX_BYTES || Buffer.byteLength(text) <= TEXT_MAX_BYTES);
+  return headers.every((pair) => pair.every(fitsText));
+}
+
+function fitsText(text: string): boolean {
+  return text.length * 3 <= TEXT_MAX_BYTES || Buffer.byteLength(text) <= TEXT_MAX_BYTES;
 }
 
 /** Bytes of a batch before its first request. */
