@@ -16,7 +16,8 @@ import type { Clause, Literal } from './clauses.ts';
  * The first few entries are a list. Further ones that still have a clause go into buckets below, by a literal of it: the
  * one whose bucket is the smallest now, so that of a thousand subscriptions to one type and each to its own subject all
  * but the first few are found by subject. An event looks at a few entries in each bucket that it reaches, and beyond
- * those only at entries with nothing left to look up: matches, and filters that no index understands.
+ * those only at entries with nothing left to look up: matches, and filters that no index understands, or whose lists of
+ * literals would make too many placements.
  */
 export interface Bucket<Entry> {
   placements: Placement<Entry>[];
@@ -54,6 +55,11 @@ const MAX_DEPTH = 8;
 const AFFIX_HANDICAP = 4;
 /** Every further literal of a clause is one more placement. */
 const LITERAL_HANDICAP = 0.5;
+/**
+ * Placements of one entry. Those of several clauses on one way multiply: with two of 1,000 literals each, every
+ * subscription beyond the first few would make a million, and some dozens would fill the memory.
+ */
+const PLACEMENTS_MAX_COUNT = 1000;
 
 export function makeRoot<Entry>(): Bucket<Entry> {
   return makeBucket<Entry>(undefined, undefined);
@@ -69,21 +75,24 @@ function makeBucket<Entry>(parent: Bucket<Entry> | undefined, literal: Literal |
  *
  * @param rest clauses that decide where
  * @param placed is told every place at which the entry now is
+ * @param room how many of them there may be
  */
 export function fileEntry<Entry>(
   bucket: Bucket<Entry>,
   entry: Entry,
   rest: readonly Clause[],
   placed: (placement: Placement<Entry>) => void,
+  room = PLACEMENTS_MAX_COUNT,
 ): void {
   const isFull = bucket.placements.length >= LIST_MAX_COUNT;
-  const chosen = isFull && bucket.depth < MAX_DEPTH ? mostSelective(bucket, rest) : undefined;
+  const chosen = isFull && bucket.depth < MAX_DEPTH ? mostSelective(bucket, rest, room) : undefined;
   if (chosen === undefined) {
     placed(append(bucket, entry, rest));
     return;
   }
   const others = rest.length === 1 ? NO_CLAUSES : rest.filter((clause) => clause !== chosen);
-  for (const literal of chosen) fileEntry(bucketBelow(bucket, literal), entry, others, placed);
+  const roomBelow = room / chosen.length;
+  for (const literal of chosen) fileEntry(bucketBelow(bucket, literal), entry, others, placed, roomBelow);
 }
 
 const NO_CLAUSES: readonly Clause[] = [];
@@ -138,10 +147,11 @@ function append<Entry>(bucket: Bucket<Entry>, entry: Entry, rest: readonly Claus
   return placement;
 }
 
-function mostSelective<Entry>(bucket: Bucket<Entry>, clauses: readonly Clause[]): Clause | undefined {
+function mostSelective<Entry>(bucket: Bucket<Entry>, clauses: readonly Clause[], room: number): Clause | undefined {
   let best: Clause | undefined;
   let bestScore = Infinity;
   for (const clause of clauses) {
+    if (clause.length > room) continue;
     const score = scoreOf(bucket, clause);
     if (score >= bestScore) continue;
     best = clause;

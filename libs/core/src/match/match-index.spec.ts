@@ -119,6 +119,20 @@ describe('the match index', () => {
     FUZZ_TIMEOUT_MS,
   );
 
+  test('answers as a scan would for lists that together are too long to look up', () => {
+    const index = makeMatchIndex();
+    const all = Array.from({ length: 30 }, (_, i) => {
+      const types = Array.from({ length: 60 }, (_unused, j) => `t${(i + j) % 70}`);
+      const subjects = Array.from({ length: 60 }, (_unused, j) => `subject = 's${(i * 7 + j) % 70}'`);
+      return subscription(`s${i}`, 'acme', { types, filters: [{ sql: subjects.join(' OR ') }] });
+    });
+    all.forEach(index.put);
+    for (let i = 0; i < 75; i++) {
+      const wanted = event(`t${i}`, '/x', `s${(i * 3) % 75}`);
+      expect(index.match(acme, wanted).sort()).toEqual(scan(all, 'acme', wanted));
+    }
+  });
+
   test('finds as many by any attribute, with exact values, prefixes, suffixes, sql and any', () => {
     const index = makeMatchIndex();
     const filters = (i: number): Filter[][] => [
