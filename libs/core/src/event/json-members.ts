@@ -28,7 +28,7 @@ export function membersOf(text: string, open: number): JsonMember[] {
     const nameEnd = endOfString(text, at);
     const start = skipSpace(text, skipSpace(text, nameEnd) + 1);
     const end = endOfValue(text, start);
-    members.push({ name: nameAt(text, at, nameEnd), start, end });
+    members.push({ name: stringAt(text, at, nameEnd), start, end });
     at = afterComma(text, end);
   }
   return members;
@@ -56,13 +56,13 @@ function afterComma(text: string, from: number): number {
   return text.charCodeAt(at) === COMMA ? skipSpace(text, at + 1) : at;
 }
 
-/** Names are compared unescaped: `"\u0069d"` is `id`. */
-function nameAt(text: string, start: number, end: number): string {
+/** The string whose quotes are the first and the last character, unescaped: the name `"\u0069d"` is `id`. */
+export function stringAt(text: string, start: number, end: number): string {
   const raw = text.slice(start + 1, end - 1);
   return raw.includes('\\') ? (JSON.parse(text.slice(start, end)) as string) : raw;
 }
 
-function endOfString(text: string, open: number): number {
+export function endOfString(text: string, open: number): number {
   let at = open + 1;
   for (;;) {
     const code = text.charCodeAt(at);
@@ -93,7 +93,7 @@ function endOfNested(text: string, start: number): number {
   return at;
 }
 
-function endOfScalar(text: string, start: number): number {
+export function endOfScalar(text: string, start: number): number {
   let at = start;
   for (; at < text.length; at++) {
     const code = text.charCodeAt(at);

@@ -1,5 +1,5 @@
 import type { DataCondition, DataConditions, DataNumber, DataOrdered, DataScalar } from './data-filter.ts';
-import { compareDecimals } from './decimal.ts';
+import { compareDecimals, parseDecimal } from './decimal.ts';
 import type { EventView } from './event-view.ts';
 import { ExactNumber, parsePointer, valueAt, type JsonValue } from './json-data.ts';
 
@@ -75,6 +75,6 @@ function compare(value: JsonValue, wanted: DataScalar): number {
 
 function compareNumbers(value: number | ExactNumber, wanted: DataNumber): number {
   if (typeof value === 'number' && typeof wanted === 'number') return value - wanted;
-  const left = typeof value === 'number' ? String(value) : value.text;
-  return compareDecimals(left, typeof wanted === 'number' ? String(wanted) : wanted.decimal);
+  const left = typeof value === 'number' ? parseDecimal(String(value)) : value.decimal;
+  return compareDecimals(left, parseDecimal(typeof wanted === 'number' ? String(wanted) : wanted.decimal));
 }

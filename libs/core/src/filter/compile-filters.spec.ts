@@ -10,6 +10,7 @@ import { DATA_DIALECT, type DataCondition } from './data-filter.ts';
 import { makeEventView } from './event-view.ts';
 import { explainFilters } from './explain-filters.ts';
 import type { Filter } from './filter.ts';
+import { ExactNumber } from './json-data.ts';
 import { parseFilters } from './parse-filters.ts';
 
 const FUZZ_TIMEOUT_MS = 30 * 60_000;
@@ -128,6 +129,33 @@ describe('compiled filters', () => {
     expect(ask([condition, condition])).toBe(true);
     expect(ask([{ not: condition }])).toBe(false);
     expect(reads).toBe(1);
+  });
+
+  test('read a long number once, however many it is compared with', () => {
+    let reads = 0;
+    const number = Object.defineProperty(new ExactNumber(''), 'text', {
+      get() {
+        reads++;
+        return '1'.repeat(1000);
+      },
+    });
+    const none = { [DATA_DIALECT]: { '': { in: Array.from({ length: 1000 }, (_, i) => i) } } };
+    const view = { ...makeEventView(eventOf({})), data: () => number };
+    expect(compileFilters([none]).passes(view)).toBe(false);
+    expect(compileFilters([none, { not: none }]).passes(view)).toBe(false);
+    expect(reads).toBe(1);
+  });
+
+  test('have one limit of what they may cost for an event, however many expressions they are (FD-8)', () => {
+    const event = eventOf({ a: 'x'.repeat(200_000) });
+    const sql = (times: number): Filter => ({ sql: `LENGTH(CONCAT(${Array(times).fill('a').join()})) > 0` });
+    expect(isPassed([sql(20)], event)).toBe(true);
+    expect(isPassed([sql(20), { not: { not: sql(20) } }], event)).toBe(false);
+    expect(isPassed([{ any: [sql(40), sql(1)] }], event)).toBe(true);
+    expect(explainFilters([sql(20), sql(20)], event)).toMatchObject({
+      match: false,
+      trace: [{ verdict: true }, { verdict: false, errors: [{ kind: 'generic' }] }],
+    });
   });
 
   test(

@@ -3,6 +3,7 @@ import { DATA_DIALECT } from './data-filter.ts';
 import { textOf, type EventView } from './event-view.ts';
 import type { AttributePairs, Filter } from './filter.ts';
 import { compileCesql } from './sql/compile-cesql.ts';
+import type { StepCount } from './sql/evaluation.ts';
 import { parseCesql } from './sql/parse-cesql.ts';
 
 /** Filters as one question. */
@@ -13,16 +14,24 @@ export interface CompiledFilter {
   readonly passes: (view: EventView) => boolean;
 }
 
+/** One of the questions that it is made of. */
+interface Test {
+  readonly cost: number;
+  /** @param count shared by all expressions of the filters */
+  readonly passes: (view: EventView, count: StepCount) => boolean;
+}
+
 /**
  * One question for all filters of a subscription; all must pass (SA-6). No filters: every event passes. Compile once for
  * each revision of a subscription (FD-8).
  */
 export function compileFilters(filters: readonly Filter[]): CompiledFilter {
-  return conjunctionOf(filters.flatMap(compileFilter));
+  const { cost, passes } = conjunctionOf(filters.flatMap(compileFilter));
+  return { cost, passes: (view) => passes(view, { steps: 0 }) };
 }
 
 /** The tests of a filter, all of which must pass: `all` and pairs fall apart, so that they sort with their neighbours. */
-function compileFilter(filter: Filter): CompiledFilter[] {
+function compileFilter(filter: Filter): Test[] {
   if ('exact' in filter) return pairsOf(filter.exact, 1, (expected) => (text) => text === expected);
   if ('prefix' in filter) return pairsOf(filter.prefix, 2, (expected) => (text) => text.startsWith(expected));
   if ('suffix' in filter) return pairsOf(filter.suffix, 2, (expected) => (text) => text.endsWith(expected));
@@ -40,7 +49,7 @@ function pairsOf(
   pairs: AttributePairs,
   cost: number,
   compile: (expected: string) => (text: string) => boolean,
-): CompiledFilter[] {
+): Test[] {
   return Object.entries(pairs).map(([attribute, expected]) => {
     const isExpected = compile(expected);
     return {
@@ -53,34 +62,34 @@ function pairsOf(
   });
 }
 
-function conjunctionOf(parts: readonly CompiledFilter[]): CompiledFilter {
+function conjunctionOf(parts: readonly Test[]): Test {
   const [only] = parts;
   if (only !== undefined && parts.length === 1) return only;
   const { cost, tests } = inOrderOfCost(parts);
-  return { cost, passes: (view) => tests.every((passes) => passes(view)) };
+  return { cost, passes: (view, count) => tests.every((passes) => passes(view, count)) };
 }
 
-function disjunctionOf(parts: readonly CompiledFilter[]): CompiledFilter {
+function disjunctionOf(parts: readonly Test[]): Test {
   const { cost, tests } = inOrderOfCost(parts);
-  return { cost, passes: (view) => tests.some((passes) => passes(view)) };
+  return { cost, passes: (view, count) => tests.some((passes) => passes(view, count)) };
 }
 
-function negationOf({ cost, passes }: CompiledFilter): CompiledFilter {
-  return { cost, passes: (view) => !passes(view) };
+function negationOf({ cost, passes }: Test): Test {
+  return { cost, passes: (view, count) => !passes(view, count) };
 }
 
-function inOrderOfCost(parts: readonly CompiledFilter[]): {
+function inOrderOfCost(parts: readonly Test[]): {
   readonly cost: number;
-  readonly tests: readonly CompiledFilter['passes'][];
+  readonly tests: readonly Test['passes'][];
 } {
   const sorted = parts.toSorted((a, b) => a.cost - b.cost);
   return { cost: sorted.reduce((sum, { cost }) => sum + cost, 0), tests: sorted.map(({ passes }) => passes) };
 }
 
 /** Stored filters parse; should a later version refuse what an earlier one took, no event passes (fail closed). */
-function compileSql(text: string): CompiledFilter {
+function compileSql(text: string): Test {
   const parsed = parseCesql(text);
   if (!parsed.ok) return { cost: 0, passes: () => false };
   const compiled = compileCesql(parsed.expression);
-  return { cost: 5 + text.length / 10, passes: ({ attributes }) => compiled.passes(attributes) };
+  return { cost: 5 + text.length / 10, passes: ({ attributes }, count) => compiled.passes(attributes, count) };
 }

@@ -7,6 +7,7 @@ import type { AttributePairs, Filter } from './filter.ts';
 import { parsePointer, valueAt, type JsonValue } from './json-data.ts';
 import type { CesqlError } from './sql/cesql-error.ts';
 import { compileCesql } from './sql/compile-cesql.ts';
+import type { StepCount } from './sql/evaluation.ts';
 import type { CesqlValue } from './sql/expression.ts';
 import { parseCesql } from './sql/parse-cesql.ts';
 
@@ -48,26 +49,28 @@ export type TraceNode =
 /** Says of each filter what it made of an event. */
 export function explainFilters(filters: readonly Filter[], event: CloudEvent): Explanation {
   const view = makeEventView(event);
+  const count = { steps: 0 };
   return {
-    match: filters.every((filter) => compileFilters([filter]).passes(view)),
-    trace: filters.map((filter) => explain(filter, view)),
+    match: compileFilters(filters).passes(view),
+    trace: filters.map((filter) => explain(filter, view, count)),
   };
 }
 
-function explain(filter: Filter, view: EventView): TraceNode {
+/** @param count shared by all expressions, as it is when events are matched; here more of them are evaluated */
+function explain(filter: Filter, view: EventView, count: StepCount): TraceNode {
   if ('all' in filter) {
-    const all = filter.all.map((each) => explain(each, view));
+    const all = filter.all.map((each) => explain(each, view, count));
     return { all, verdict: all.every(({ verdict }) => verdict) };
   }
   if ('any' in filter) {
-    const any = filter.any.map((each) => explain(each, view));
+    const any = filter.any.map((each) => explain(each, view, count));
     return { any, verdict: any.some(({ verdict }) => verdict) };
   }
   if ('not' in filter) {
-    const not = explain(filter.not, view);
+    const not = explain(filter.not, view, count);
     return { not, verdict: !not.verdict };
   }
-  if ('sql' in filter) return explainSql(filter.sql, view);
+  if ('sql' in filter) return explainSql(filter.sql, view, count);
   const verdict = compileFilters([filter]).passes(view);
   if ('exact' in filter) return { ...filter, verdict, value: attributesSeen(filter.exact, view) };
   if ('prefix' in filter) return { ...filter, verdict, value: attributesSeen(filter.prefix, view) };
@@ -79,10 +82,10 @@ function explain(filter: Filter, view: EventView): TraceNode {
   };
 }
 
-function explainSql(sql: string, view: EventView): TraceNode {
+function explainSql(sql: string, view: EventView, count: StepCount): TraceNode {
   const parsed = parseCesql(sql);
   if (!parsed.ok) return { sql, verdict: false, value: false, errors: [parsed.error] };
-  const { value, errors } = compileCesql(parsed.expression).evaluate(view.attributes);
+  const { value, errors } = compileCesql(parsed.expression).evaluate(view.attributes, count);
   return { sql, verdict: value === true && errors.length === 0, value, errors };
 }
 

@@ -11,7 +11,15 @@ export function codePointCount(text: string): number {
 /** As `String.prototype.slice` with indexes that are not negative, in characters. */
 export function sliceCodePoints(text: string, from: number, to: number): string {
   if (!SURROGATE.test(text)) return text.slice(from, to);
-  return Array.from(text).slice(from, to).join('');
+  const start = unitAfter(text, 0, from);
+  return text.slice(start, unitAfter(text, start, to - from));
+}
+
+/** Where so many characters after `at` end, in UTF-16 units. */
+function unitAfter(text: string, at: number, count: number): number {
+  let unit = at;
+  for (let left = count; left > 0 && unit < text.length; left--) unit += (text.codePointAt(unit) ?? 0) > 0xffff ? 2 : 1;
+  return unit;
 }
 
 /** The characters as numbers. */

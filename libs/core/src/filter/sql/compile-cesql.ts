@@ -1,7 +1,16 @@
 import { int32, toText, typeOf } from './casts.ts';
 import type { CesqlError } from './cesql-error.ts';
 import { compileChain, compileTo } from './compile-chain.ts';
-import { castTo, fail, OutOfSteps, spend, type CesqlAttributes, type Evaluate, type Failure } from './evaluation.ts';
+import {
+  castTo,
+  fail,
+  OutOfSteps,
+  spend,
+  type CesqlAttributes,
+  type Evaluate,
+  type Failure,
+  type StepCount,
+} from './evaluation.ts';
 import {
   levelOfChain,
   zeroOf,
@@ -23,9 +32,10 @@ export interface CesqlResult {
 }
 
 export interface CompiledCesql {
-  evaluate(attributes: CesqlAttributes): CesqlResult;
+  /** @param count what others have cost that share the limit; goes on with this one. Default: a limit of its own */
+  evaluate(attributes: CesqlAttributes, count?: StepCount): CesqlResult;
   /** True when the value is the Boolean true and there is no error (FD-5). */
-  passes(attributes: CesqlAttributes): boolean;
+  passes(attributes: CesqlAttributes, count?: StepCount): boolean;
 }
 
 /**
@@ -42,21 +52,29 @@ export function compileCesql(
   const root = compile(expression, functions);
   const zero = zeroOf(returnTypeOf(expression, functions));
   return {
-    evaluate(attributes) {
-      const result = run(root, expression, attributes);
+    evaluate(attributes, count) {
+      const result = run(root, expression, attributes, count);
       if (typeof result !== 'object') return { value: result, errors: [] };
       return { value: result.node === expression ? result.value : zero, errors: [result.error] };
     },
-    passes: (attributes) => run(root, expression, attributes) === true,
+    passes: (attributes, count) => run(root, expression, attributes, count) === true,
   };
 }
 
-function run(root: Evaluate, expression: CesqlExpression, attributes: CesqlAttributes): CesqlValue | Failure {
+function run(
+  root: Evaluate,
+  expression: CesqlExpression,
+  attributes: CesqlAttributes,
+  count: StepCount = { steps: 0 },
+): CesqlValue | Failure {
+  const context = { attributes, steps: count.steps };
   try {
-    return root({ attributes, steps: 0 });
+    return root(context);
   } catch (error) {
     if (!(error instanceof OutOfSteps)) throw error;
-    return fail('generic', 'For this event the expression takes too long to evaluate', expression, false);
+    return fail('generic', 'For this event the expressions take too long to evaluate', expression, false);
+  } finally {
+    count.steps = context.steps;
   }
 }
 

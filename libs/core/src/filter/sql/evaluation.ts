@@ -39,14 +39,15 @@ function show(value: CesqlValue): string {
   return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
 }
 
-/** What an evaluation has cost so far, in characters touched. */
+/** What evaluations have cost so far, in characters touched. */
 export interface StepCount {
   steps: number;
 }
 
 /**
- * Characters that one evaluation may touch, counted where they are read, made, and compared again. At worst 30 ms. No
- * sensible expression comes near; one that joins a long attribute a thousand times does.
+ * Characters that all expressions of one subscription may touch of one event, counted where they are read, made, and
+ * compared again. At worst 30 ms. No sensible ones come near; one that joins a long attribute a thousand times does. Not
+ * for each expression: 64 KiB of filters have room for hundreds, and whoever matches waits for them all.
  */
 export const CESQL_MAX_STEPS = 10_000_000;
 

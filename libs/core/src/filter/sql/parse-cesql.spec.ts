@@ -142,6 +142,16 @@ describe('parsing an expression', () => {
     expect(printCesql(parse(text)) === text).toBe(true);
   });
 
+  test('reads AND and OR in turns however often, and warns without writing it all down (CQ-11)', () => {
+    const text = `${repeat(5900, 'a OR a AND ')}a`;
+    expect(warningsOf(text)).toEqual([expect.stringMatching(/^7: .*from left to right\. Write the parentheses/)]);
+    expect(compileCesql(parse(text)).passes(new Map([['a', true]]))).toBe(true);
+  });
+
+  test('warns a hundred times at most', () => {
+    expect(warningsOf(`${repeat(5000, 'data OR ')}a`)).toHaveLength(100);
+  });
+
   test('bounds the length (FD-8)', () => {
     const text = `a = '${repeat(CESQL_MAX_LENGTH - 6, 'x')}'`;
     expect(errorOf(text)).toBe('none');

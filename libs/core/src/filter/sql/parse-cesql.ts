@@ -8,7 +8,7 @@ export type ParsedCesql =
   | {
       readonly ok: true;
       readonly expression: CesqlExpression;
-      /** What is valid but most likely a mistake. */
+      /** What is valid but most likely a mistake: the first hundred. */
       readonly warnings: readonly CesqlWarning[];
     }
   | { readonly ok: false; readonly error: CesqlError };
@@ -63,6 +63,10 @@ const LOGIC_LEVEL = 0;
 const TIGHTEST_LEVEL = 3;
 /** Longer ones help nobody. */
 const MAX_SHOWN_LENGTH = 300;
+/** A chain of more is longer. It must not be nested either: thousands of levels are more than the stack has. */
+const MAX_SHOWN_LINKS = MAX_SHOWN_LENGTH / ' OR a'.length;
+/** Who has so many knows by then; each is a sentence with its place in the text. */
+const MAX_WARNINGS = 100;
 
 interface Parser {
   parseAll(): CesqlExpression;
@@ -93,7 +97,7 @@ function makeParser(tokens: readonly Token[], functions: CesqlFunctions): Parser
   }
 
   function warn(detail: string, position: number): void {
-    warnings.push({ detail, position });
+    if (warnings.length < MAX_WARNINGS) warnings.push({ detail, position });
   }
 
   function parseAll(): CesqlExpression {
@@ -242,8 +246,9 @@ function makeParser(tokens: readonly Token[], functions: CesqlFunctions): Parser
   function warnIfMixed(first: CesqlExpression, rest: readonly CesqlLink[]): void {
     const other = rest.find(({ operator }) => operator !== rest[0]?.operator);
     if (other === undefined) return;
-    const printed = printCesql(nestFromLeft(first, rest));
-    const reading = printed.length > MAX_SHOWN_LENGTH ? '' : `; this means ${printed}`;
+    const printed = rest.length > MAX_SHOWN_LINKS ? undefined : printCesql(nestFromLeft(first, rest));
+    const isShown = printed !== undefined && printed.length <= MAX_SHOWN_LENGTH;
+    const reading = isShown ? `; this means ${printed}` : '';
     warn(`AND, OR and XOR bind equally, from left to right${reading}. Write the parentheses that you mean`, other.at);
   }
 
