@@ -67,9 +67,16 @@ describe('accepting events', () => {
 
   test('it carries the trace of the request beside the event', async () => {
     const { stored, publish } = recorder();
-    await publish(STRUCTURED, eventJson('e1'), '00-trace');
-    expect(stored[0]?.headers).toContainEqual(['traceparent', '00-trace']);
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    await publish(STRUCTURED, eventJson('e1'), traceparent);
+    expect(stored[0]?.headers).toContainEqual(['traceparent', traceparent]);
     expect(stored[0]?.headers.some(([name]) => name === 'ce-traceparent')).toBe(false);
+  });
+
+  test.each(['', '00-trace', 'x'.repeat(70_000)])('it does not carry what is no trace', async (traceparent) => {
+    const { stored, publish } = recorder();
+    await publish(STRUCTURED, eventJson('e1'), traceparent);
+    expect(stored[0]?.headers.some(([name]) => name === 'traceparent')).toBe(false);
   });
 
   test('it stores nothing of a batch with one bad member, and names every bad one (JF-8)', async () => {
@@ -121,6 +128,43 @@ describe('accepting events', () => {
     await publish(STRUCTURED, eventJson('e1', `,"large":"${'x'.repeat(70_000)}"`));
     await publish(STRUCTURED, eventJson('e2', `,"small":"${'x'.repeat(50_000)}"`));
     expect(stored.map(({ headers }) => headers[0]?.[0])).toEqual(['content-type', expect.stringMatching(/^ce-/)]);
+  });
+
+  test('it names no more than 1000 events of a batch that have such a type', async () => {
+    const { publish } = recorder();
+    const acceptance = await publish(BATCH, `[${Array(3000).fill(eventOfType('io.posthaste.x')).join()}]`);
+    expect(acceptance.kind !== 'accepted' && acceptance.violations).toHaveLength(1000);
+  });
+
+  test('it stores a large batch piece by piece, so that others get on beside it, and answers in its order', async () => {
+    let underWay = 0;
+    let most = 0;
+    const { publish } = recorder({
+      async publish(_subject, _payload, { msgId }) {
+        most = Math.max(most, ++underWay);
+        for (let turns = msgId.length % 3; turns >= 0; turns--) await Promise.resolve();
+        underWay--;
+        return { seq: 1, duplicate: false };
+      },
+    });
+    const ids = Array.from({ length: 2000 }, (_, i) => `e${i}`);
+    const acceptance = await publish(BATCH, `[${ids.map((id) => eventJson(id)).join()}]`);
+    expect(acceptance.kind === 'accepted' && acceptance.events.map(({ id }) => id)).toEqual(ids);
+    expect(most).toBe(256);
+  });
+
+  test('it begins no more of a batch of which one event could not be stored', async () => {
+    let begun = 0;
+    const { publish } = recorder({
+      async publish() {
+        if (++begun === 300) throw new Error('no leader');
+        await Promise.resolve();
+        return { seq: 1, duplicate: false };
+      },
+    });
+    const batch = `[${Array.from({ length: 2000 }, (_, i) => eventJson(`e${i}`)).join()}]`;
+    await expect(publish(BATCH, batch)).rejects.toThrow('no leader');
+    expect(begun).toBeLessThan(300 + 2 * 256);
   });
 
   test('it fails when one event of a batch can not be stored, so that the producer sends all of it again', async () => {

@@ -3,7 +3,8 @@ import { attributeOf } from '#core/event/cloud-event';
 import { eventSizeViolation } from '#core/event/event-size';
 import { parseHttpRequest } from '#core/event/http-binding';
 import { natsHeaderBytes, toNatsMessage } from '#core/event/nats-binding';
-import { toStructuredJson } from '#core/event/structured-json';
+import { MAX_VIOLATIONS, toStructuredJson } from '#core/event/structured-json';
+import { isTraceparent } from '#core/event/traceparent';
 import type { TenantId } from '#core/ids';
 import { isOperationalType, reservedType } from '#core/match/operational-event';
 import type { DeduplicationIdOf } from '#platform/deduplication-id';
@@ -39,7 +40,7 @@ export interface PublishRequest {
   /** Raw headers in the order of arrival. */
   readonly headers: readonly (readonly [string, string])[];
   readonly body: Uint8Array;
-  /** W3C trace context of the request, carried beside the event, never inside it. */
+  /** W3C trace context of the request, carried beside the event, never inside it; left out when it is none. */
   readonly traceparent?: string;
 }
 
@@ -58,9 +59,28 @@ export function makeAcceptEvents(ports: AcceptPorts, { maxEventBytes }: { maxEve
     if (reserved.length > 0) return { kind: 'invalid', violations: reserved };
     const tooLarge = findTooLarge(parsed.events, maxEventBytes, parsed.mode === 'batch');
     if (tooLarge.length > 0) return { kind: 'too_large', violations: tooLarge };
-    const events = await Promise.all(parsed.events.map((event) => store(event, request)));
-    return { kind: 'accepted', events };
+    return { kind: 'accepted', events: await storeAll(parsed.events, request) };
   };
+
+  /** In the order of the batch; after a failure no more are begun. */
+  async function storeAll(events: readonly CloudEvent[], request: PublishRequest): Promise<readonly AcceptedEvent[]> {
+    const accepted: AcceptedEvent[] = [];
+    const left = events.entries();
+    let hasFailed = false;
+    async function storeOneByOne(): Promise<void> {
+      for (const [index, event] of left) {
+        if (hasFailed) return;
+        accepted[index] = await store(event, request);
+      }
+    }
+    const workers = Array.from({ length: Math.min(events.length, STORED_AT_ONCE) }, storeOneByOne);
+    try {
+      await Promise.all(workers);
+    } finally {
+      hasFailed = true;
+    }
+    return accepted;
+  }
 
   async function store(event: CloudEvent, { tenant, traceparent }: PublishRequest): Promise<AcceptedEvent> {
     const id = attributeOf(event, 'id') ?? '';
@@ -69,11 +89,17 @@ export function makeAcceptEvents(ports: AcceptPorts, { maxEventBytes }: { maxEve
     const { headers, payload } = toStoredMessage(event);
     const { duplicate } = await ports.publish(ports.eventSubject(tenant, type), payload, {
       msgId: ports.deduplicationIdOf(tenant, source, id),
-      headers: traceparent === undefined ? headers : [...headers, ['traceparent', traceparent]],
+      headers: isTraceparent(traceparent) ? [...headers, ['traceparent', traceparent]] : headers,
     });
     return { id, source, duplicate };
   }
 }
+
+/**
+ * Of one request. A batch may hold a hundred thousand: all at once, what others publish would wait behind them, and the last
+ * of them longer than an event may wait.
+ */
+const STORED_AT_ONCE = 256;
 
 /** JetStream refuses a block of headers of 64 KiB (error 10097, measured); some of it is for the bus's own. */
 const STORED_HEADERS_MAX_BYTES = 60_000;
@@ -93,10 +119,13 @@ const TYPE_POINTERS = {
 
 /** Only Posthaste itself publishes its operational events, and not through here. */
 function findReserved(events: readonly CloudEvent[], mode: keyof typeof TYPE_POINTERS): EventViolation[] {
-  return events.flatMap((event, index) => {
+  const violations: EventViolation[] = [];
+  for (const [index, event] of events.entries()) {
     const type = attributeOf(event, 'type') ?? '';
-    return isOperationalType(type) ? [{ ...reservedType(type), pointer: TYPE_POINTERS[mode](index) }] : [];
-  });
+    if (isOperationalType(type)) violations.push({ ...reservedType(type), pointer: TYPE_POINTERS[mode](index) });
+    if (violations.length === MAX_VIOLATIONS) break;
+  }
+  return violations;
 }
 
 function findTooLarge(events: readonly CloudEvent[], maxEventBytes: number, isBatch: boolean): EventViolation[] {

@@ -113,8 +113,9 @@ function problemOf({ kind, violations }: Exclude<Acceptance, { kind: 'accepted' 
         status: 415,
         code: 'unsupported-media-type',
         detail:
-          'Send application/cloudevents+json, application/cloudevents-batch+json, or a binary-mode event with ce- headers; charset UTF-8.',
+          'Send application/cloudevents+json, application/cloudevents-batch+json, or a binary-mode event with ce- headers; charset UTF-8, not compressed.',
         errors: violations,
+        headers: { 'accept-encoding': 'identity' },
       };
     case 'invalid':
       return {

@@ -86,6 +86,14 @@ describe('matching an event', () => {
     expect(facts[0]).toMatchObject({ matchCount: 2, eventSeq: 42, id: 'e1', source: '/s', type: 't' });
   });
 
+  test('it carries the trace of the publish request, and nothing else that stands in its place', async () => {
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const { tasks, matchEvent } = recorder(subscriptions(1));
+    await matchEvent(stored({ traceparent }));
+    await matchEvent(stored({ traceparent: 'x'.repeat(60_000) }));
+    expect(tasks.map((task) => task.traceparent)).toEqual([traceparent, undefined]);
+  });
+
   test('it makes the same ids when the same event comes again, even at another sequence (CE-2)', async () => {
     const first = recorder(subscriptions(3));
     const second = recorder(subscriptions(3));

@@ -1,6 +1,7 @@
 import { MessageTooLarge, PublishRefused } from '#bus/bus-errors';
 import { attributeOf, type CloudEvent } from '#core/event/cloud-event';
 import { eventSizeViolation } from '#core/event/event-size';
+import { isTraceparent } from '#core/event/traceparent';
 import { deliveryIdInput, makeDeliveryId, type DeliveryId, type SubscriptionId, type TenantId } from '#core/ids';
 import type { Road } from '#core/lane/road';
 import { isOperationalType, reservedType } from '#core/match/operational-event';
@@ -249,7 +250,7 @@ function firstAttempt(
     acceptedAtMs: stored.acceptedAtMs,
     attempt: 1,
     firstAttempt: 1,
-    ...(stored.traceparent === undefined ? {} : { traceparent: stored.traceparent }),
+    ...(isTraceparent(stored.traceparent) ? { traceparent: stored.traceparent } : {}),
     event,
   };
 }

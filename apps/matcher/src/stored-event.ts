@@ -9,6 +9,7 @@ export interface StoredEvent {
   readonly seq: number;
   readonly acceptedAtMs: number;
   readonly parsed: ParsedEvent;
+  /** As it stands in the header: a producer on NATS may have written anything. */
   readonly traceparent?: string;
   /** It says of itself that a service of Posthaste published it. */
   readonly isMarkedOperational?: boolean;

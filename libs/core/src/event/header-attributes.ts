@@ -10,6 +10,8 @@ export type Header = readonly [name: string, value: string];
 export interface EventHeaders {
   /** Value of `Content-Type`. */
   readonly contentType?: string;
+  /** Value of `Content-Encoding`, unless that says that the body is as it is. */
+  readonly contentEncoding?: string;
   /** Decoded values of the `ce-` headers by attribute name. */
   readonly attributes: ReadonlyMap<string, string>;
   /** The `ph-` headers by lower-case name: what our own messages add where the binding loses something. */
@@ -20,6 +22,8 @@ export interface EventHeaders {
 
 const LOWER_C = 0x63;
 const LOWER_P = 0x70;
+
+const AS_IT_IS: ReadonlySet<string> = new Set(['', 'identity']);
 
 const UNDECODABLE: BrokenRule = {
   rule: 'HB-8',
@@ -33,6 +37,7 @@ export function readEventHeaders(
   decode: (value: string) => string | undefined,
 ): EventHeaders {
   let contentType: string | undefined;
+  let contentEncoding: string | undefined;
   const attributes = new Map<string, string>();
   const hints = new Map<string, string>();
   const violations: EventViolation[] = [];
@@ -46,11 +51,19 @@ export function readEventHeaders(
     } else if (lower === 'content-type') {
       if (contentType !== undefined) violations.push({ ...DUPLICATE, pointer: lower });
       contentType = value.trim();
+    } else if (lower === 'content-encoding') {
+      if (!AS_IT_IS.has(value.trim().toLowerCase())) contentEncoding = value;
     } else if (lower.startsWith('ph-')) {
       hints.set(lower, value);
     }
   }
-  return { ...(contentType === undefined ? {} : { contentType }), attributes, hints, violations };
+  return {
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(contentEncoding === undefined ? {} : { contentEncoding }),
+    attributes,
+    hints,
+    violations,
+  };
 }
 
 function addAttribute(

@@ -54,6 +54,27 @@ describe('parseHttpRequest, mode', () => {
     });
   });
 
+  test.each(['gzip', 'GZIP', 'br, identity'])(
+    'refuses a body in the content coding %j, in any mode (HB-3)',
+    (coding) => {
+      for (const headers of [
+        [...REQUIRED, JSON_TYPE],
+        [['Content-Type', 'application/cloudevents+json']],
+        [['Content-Type', 'application/cloudevents-batch+json']],
+      ] as const) {
+        expect(parse([...headers, ['Content-Encoding', coding]], EVENT_JSON)).toMatchObject({
+          ok: false,
+          kind: 'unsupported_media_type',
+          violations: [{ rule: 'HB-3', pointer: 'content-encoding' }],
+        });
+      }
+    },
+  );
+
+  test.each(['identity', ' Identity', ''])('takes a body in the content coding %j, which is none', (coding) => {
+    expect(parse([...REQUIRED, JSON_TYPE, ['Content-Encoding', coding]], '{}')).toMatchObject({ ok: true });
+  });
+
   test('says how to send an event when nothing says that this is one (HB-11)', () => {
     for (const headers of [[], [JSON_TYPE], [['X-Other', 'y'] as const]]) {
       expect(parse(headers, EVENT_JSON)).toMatchObject({

@@ -16,8 +16,8 @@ import { parseBatch, parseStructured, toStructuredJson } from './structured-json
 import { decodeUtf8 } from './utf8.ts';
 
 /**
- * What an HTTP request holds. `unsupported_media_type` is for 415: another event format, another charset, or nothing that
- * looks like a CloudEvent; `invalid` for 400. Batches are valid as a whole or not at all.
+ * What an HTTP request holds. `unsupported_media_type` is for 415: another event format, another charset, a compressed
+ * body, or nothing that looks like a CloudEvent; `invalid` for 400. Batches are valid as a whole or not at all.
  */
 export type ParsedHttpRequest =
   | { readonly ok: true; readonly mode: 'structured' | 'binary' | 'batch'; readonly events: readonly CloudEvent[] }
@@ -50,6 +50,7 @@ const NO_TYPES = new Map<string, never>();
  */
 export function parseHttpRequest(headers: Iterable<Header>, body: Uint8Array): ParsedHttpRequest {
   const eventHeaders = readEventHeaders(headers, decodeOctets);
+  if (eventHeaders.contentEncoding !== undefined) return encodedContent();
   const contentType = eventHeaders.contentType?.toLowerCase() ?? '';
   if (contentType.startsWith('application/cloudevents-batch')) return parseBatchMode(eventHeaders, body);
   if (contentType.startsWith('application/cloudevents')) return parseStructuredMode(eventHeaders, body);
@@ -141,19 +142,25 @@ function parseBinaryMode(headers: EventHeaders, body: Uint8Array): ParsedHttpReq
 function unsupportedFormat(headers: EventHeaders, essence: string): ParsedHttpRequest | undefined {
   const mediaType = parseMediaType(headers.contentType ?? '');
   if (mediaType?.essence === essence && isUtf8(mediaType)) return undefined;
-  return unsupportedMediaType('HB-2', `The supported format is \`${essence}\`, in UTF-8.`);
+  return unsupportedMediaType('HB-2', 'content-type', `The supported format is \`${essence}\`, in UTF-8.`);
 }
 
 /** HB-11: nothing says that this is an event, most often a structured event sent as plain `application/json`. */
 function notACloudEvent(): ParsedHttpRequest {
   return unsupportedMediaType(
     'HB-11',
+    'content-type',
     'This is not a CloudEvent: send `Content-Type: application/cloudevents+json` and the event as JSON, or the headers `ce-specversion`, `ce-id`, `ce-source` and `ce-type` and the data as the body.',
   );
 }
 
-function unsupportedMediaType(rule: string, detail: string): ParsedHttpRequest {
-  return { ok: false, kind: 'unsupported_media_type', violations: [{ rule, pointer: 'content-type', detail }] };
+/** HB-3: the body is the data as it is. Compressed bytes would reach subscribers without the header that says so. */
+function encodedContent(): ParsedHttpRequest {
+  return unsupportedMediaType('HB-3', 'content-encoding', 'The body must not be compressed: leave this header out.');
+}
+
+function unsupportedMediaType(rule: string, pointer: string, detail: string): ParsedHttpRequest {
+  return { ok: false, kind: 'unsupported_media_type', violations: [{ rule, pointer, detail }] };
 }
 
 /**

@@ -25,8 +25,8 @@ interface JsonBody {
   readonly value: unknown;
 }
 
-/** A megabyte of `[0,0,0…]` must not become 60 MB of problems. */
-const MAX_VIOLATIONS = 1000;
+/** What is told of one request: a megabyte of `[0,0,0…]` must not become 60 MB of problems. */
+export const MAX_VIOLATIONS = 1000;
 
 type Report = (rule: string, pointer: string, detail: string) => void;
 
