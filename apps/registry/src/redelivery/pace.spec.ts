@@ -7,7 +7,7 @@ function startsOf(perMinute: number, lateMs: readonly number[]): readonly number
   const pace = makePace(perMinute);
   let nowMs = 0;
   return lateMs.map((late) => {
-    nowMs = Math.max(nowMs, pace.nextAtMs()) + late;
+    nowMs = Math.max(nowMs, pace.nextAtMs(nowMs)) + late;
     pace.started(nowMs);
     return nowMs;
   });
@@ -40,5 +40,13 @@ describe('a pace', () => {
         },
       ),
     );
+  });
+
+  test('goes on a distance after the clock was set back', () => {
+    const pace = makePace(60);
+    pace.started(3_600_000);
+    expect(pace.nextAtMs(0)).toBe(1000);
+    pace.started(1000);
+    expect(pace.nextAtMs(1000)).toBe(2000);
   });
 });

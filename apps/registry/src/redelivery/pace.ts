@@ -6,8 +6,8 @@ export const CATCH_UP_MS = 20;
  * 1 + (w + {@link CATCH_UP_MS}) / distance of them.
  */
 export interface Pace {
-  /** When the next start may be, Unix ms; the past means now. */
-  nextAtMs(): number;
+  /** When the next start may be, Unix ms; the past means now. At most a distance from now, also when the clock was set back. */
+  nextAtMs(nowMs: number): number;
   /** There was one. */
   started(nowMs: number): void;
 }
@@ -16,7 +16,10 @@ export function makePace(perMinute: number): Pace {
   const distanceMs = 60_000 / perMinute;
   let nextAtMs: number | undefined;
   return {
-    nextAtMs: () => nextAtMs ?? -Infinity,
+    nextAtMs(nowMs) {
+      if (nextAtMs !== undefined) nextAtMs = Math.min(nextAtMs, nowMs + distanceMs);
+      return nextAtMs ?? -Infinity;
+    },
     started(nowMs) {
       nextAtMs = Math.max(nextAtMs ?? nowMs, nowMs - CATCH_UP_MS) + distanceMs;
     },

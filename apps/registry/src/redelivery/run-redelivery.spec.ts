@@ -301,6 +301,21 @@ describe('a redelivery job', () => {
     expect(new Set(idsOf(world.starts))).toEqual(new Set(world.rows.keys()));
   });
 
+  test('goes on at its pace when the clock is set back while it waits', async () => {
+    const world = setUp({ size: 60, requestsPerMinute: 60 });
+    let backMs = 0;
+    const end = await world.run({
+      now: () => world.now() - backMs,
+      async sleep(ms) {
+        await world.ports.sleep(ms);
+        if (world.starts.length === 30) backMs = 3_600_000;
+      },
+    });
+    expect(end).toBe('over');
+    expect(world.job()).toMatchObject({ state: 'completed', done: 60 });
+    expect(world.now() - REQUESTED_AT_MS).toBeLessThan(2 * 60_000);
+  });
+
   test('loses nothing and repeats at most a part, wherever it crashes and however far the projection is behind', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -141,7 +141,8 @@ export function makeRunRedelivery(ports: RunRedeliveryPorts) {
     const inFlight = new Set<Promise<void>>();
     let failure: { readonly error: unknown } | undefined;
     for (const [i, delivery] of part.entries()) {
-      await sleepUntil(pace.nextAtMs(), () => mayGoOn(job));
+      const nowMs = ports.now();
+      await pause(pace.nextAtMs(nowMs) - nowMs, () => mayGoOn(job));
       if (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight);
       if (failure !== undefined || !mayGoOn(job)) break;
       pace.started(ports.now());
@@ -182,7 +183,7 @@ export function makeRunRedelivery(ports: RunRedeliveryPorts) {
       const job = ports.find(tenant, id);
       if (job?.state !== 'running' || job.checkpoint === seen || ports.isStopping()) return;
       seen = job.checkpoint;
-      await sleepUntil(ports.now() + STAND_BY_MS, () => mayGoOn(job));
+      await pause(STAND_BY_MS, () => mayGoOn(job));
     }
   }
 
@@ -199,17 +200,14 @@ export function makeRunRedelivery(ports: RunRedeliveryPorts) {
         if (!ports.isReadSideAway(error)) throw error;
         ports.onTrouble(error, job.id);
       }
-      await sleepUntil(ports.now() + backoffMs, () => mayGoOn(job));
+      await pause(backoffMs, () => mayGoOn(job));
       if (!mayGoOn(job)) return undefined;
     }
   }
 
-  async function sleepUntil(atMs: number, isWanted: () => boolean): Promise<void> {
-    for (;;) {
-      const leftMs = atMs - ports.now();
-      if (leftMs <= 0 || !isWanted()) return;
-      await ports.sleep(Math.min(leftMs, LOOK_MS));
-    }
+  /** By what was slept: the clock may be set back meanwhile. */
+  async function pause(ms: number, isWanted: () => boolean): Promise<void> {
+    for (let leftMs = ms; leftMs > 0 && isWanted(); leftMs -= LOOK_MS) await ports.sleep(Math.min(leftMs, LOOK_MS));
   }
 }
 
