@@ -10,6 +10,7 @@ import { lastToken } from '#bus/subject-token';
 import { parseNatsMessage } from '#core/event/nats-binding';
 import { makeDeliveryId, type SubscriptionId } from '#core/ids';
 import { deliveryFateOf } from '#core/registry/subscription-state';
+import type { DeliveryTask } from '#contracts/bus/delivery-task';
 import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { DeadLetter } from '#contracts/bus/facts';
 import type { GuardedClient } from '#outbound/guarded-client';
@@ -18,6 +19,7 @@ import { randomBytes, sha256, shortHash } from '#platform/digest';
 import type { Clock } from '#platform/tokens';
 import type { AttemptPorts, HeldDelivery } from './attempt-delivery.ts';
 import { makeClientIdentities } from './client-identities.ts';
+import { laneKeyOf, subscriptionOf } from './lane/lane-key.ts';
 import { makePublishSubscriptionFact, makeTellVerdict } from './lane/lane.ports.ts';
 import type { SettlePorts } from './settle-attempt.ts';
 import { makeSignClient } from './sign-client.ts';
@@ -100,7 +102,7 @@ export function makeSettlePorts({ publisher, topology }: Bus, clock: Clock): Set
   };
   return {
     scheduleRetry: (task, payload, atMs) =>
-      scheduleRetry({ publisher, topology }, { ...task, atMs, payload, timeoutMs: SETTLE_TIMEOUT_MS }),
+      scheduleRetry({ publisher, topology }, { ...timerOf(task), atMs, payload, timeoutMs: SETTLE_TIMEOUT_MS }),
     publishDeadLetter: (letter) =>
       publish(
         topology.deadSubject(letter.tenant, letter.subscription),
@@ -108,7 +110,7 @@ export function makeSettlePorts({ publisher, topology }: Bus, clock: Clock): Set
         `d:${letter.delivery}-${letter.eventSeq}:${letter.attempt ?? letter.attempts}`,
       ),
     async publishTask(task, payload) {
-      await publisher.publish(topology.deliverSubject(task.subscription), payload, {
+      await publisher.publish(topology.deliverSubject(laneKeyOf(task)), payload, {
         msgId: `t:${task.delivery}-${task.eventSeq}:${task.deadLetter?.attempts ?? 0}`,
         timeoutMs: SETTLE_TIMEOUT_MS,
       });
@@ -127,7 +129,12 @@ export function makeSettlePorts({ publisher, topology }: Bus, clock: Clock): Set
 /** Puts a delivery off by the timer of its attempts. */
 export function makeHold({ publisher, topology }: Bus) {
   return ({ held, untilMs }: HeldDelivery): Promise<void> =>
-    scheduleRetry({ publisher, topology }, { ...held, atMs: untilMs, payload: encodeDeliveryTask(held) });
+    scheduleRetry({ publisher, topology }, { ...timerOf(held), atMs: untilMs, payload: encodeDeliveryTask(held) });
+}
+
+/** What is owed to a dead letter sink waits by itself: it is nothing that waits for the subscription's own sink. */
+function timerOf(task: DeliveryTask): DeliveryTask {
+  return { ...task, subscription: laneKeyOf(task) };
 }
 
 /** A message that is not a task goes to the dead letters of its tenant, with what was wrong. */
@@ -136,7 +143,7 @@ export function makeSetAside({ publisher, topology }: Bus, snapshot: RegistrySna
     message: Pick<Delivered, 'subject' | 'seq' | 'timestampMs'>,
     why: string,
   ): Promise<void> {
-    const subscription = lastToken(message.subject) as SubscriptionId;
+    const subscription = subscriptionOf(lastToken(message.subject) as SubscriptionId);
     const tenant = snapshot.subscriptionById(subscription)?.tenant ?? 'unknown';
     const entry: DeadLetter = {
       kind: 'rejected',

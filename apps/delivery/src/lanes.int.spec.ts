@@ -6,6 +6,7 @@ import { openLaneStates, type LaneStates } from '#bus/lane-states';
 import { makeLaneStore, type LaneStore } from '#bus/lane-store';
 import { openRegistrySnapshot, type RegistrySnapshot } from '#bus/registry-snapshot';
 import { askAll } from '#bus/request';
+import { makeWaitingDeliveries } from '#bus/waiting-deliveries';
 import { makeWakes } from '#bus/wake';
 import { encodeDeliveryTask } from '#contracts/bus/delivery-task-codec';
 import type { AttemptMade, CircuitChanged, DeadLetter, SubscriptionVerdict } from '#contracts/bus/facts';
@@ -228,6 +229,9 @@ const circuitsOf = async (subscription: SubscriptionId): Promise<CircuitChanged[
 const deadOf = (subscription: SubscriptionId): Promise<Extract<DeadLetter, { kind: 'delivery' }>[]> =>
   messagesOf(bus.topology.streams.DEADLETTERS, bus.topology.deadSubject(tenant, subscription));
 
+const rejectedOf = (of: TenantId): Promise<DeadLetter[]> =>
+  messagesOf(bus.topology.streams.DEADLETTERS, bus.topology.deadSubject(of, '_rejected'));
+
 async function isDrained(subscription: SubscriptionId): Promise<boolean> {
   return (await store.count(subscription)) === 0 && states.of(subscription) === undefined;
 }
@@ -417,6 +421,23 @@ describe('an ordered subscription', () => {
     expect(ids.indexOf('b2')).toBeLessThan(ids.lastIndexOf('a0'));
   });
 
+  test('that is disabled while its head waits tells how often that was tried (D9)', async () => {
+    const retry = { ...DEFAULT_RETRY_POLICY, delaysSeconds: [1, 600], jitter: 0, floorsSeconds: {} };
+    const id = await subscribe({ ordering: 'subscription', retry });
+    sink.respondWith(() => ({ status: 500 }));
+    await publish(id, { id: 'head' });
+    await eventually(async () => (await attemptsOf(id)).length === 2);
+    await eventually(() => isAsleep(id));
+    await record(id, { kind: 'SubscriptionDisabled', reason: 'enough', ...told() });
+    await eventually(async () => (await deadOf(id)).length === 1);
+    expect((await deadOf(id))[0]).toMatchObject({ reason: 'subscription_disabled', attempts: 2, attempt: 3 });
+    expect((await attemptsOf(id)).map(({ attempt, next }) => [attempt, next.kind])).toEqual([
+      [1, 'retry'],
+      [2, 'retry'],
+      [3, 'dead'],
+    ]);
+  });
+
   test('goes on after a dead letter, or asks to be paused, as it says', async () => {
     const retry = {
       ...DEFAULT_RETRY_POLICY,
@@ -519,6 +540,18 @@ describe('an attempt', () => {
     expect(sink.received.map((received) => headerOf(received, 'ce-id'))).toEqual([undefined, 'e1']);
   });
 
+  test('that is answered 415 stays in the other content mode for those that follow it, in order, whoever makes them', async () => {
+    const retry = { ...DEFAULT_RETRY_POLICY, delaysSeconds: [4], jitter: 0, floorsSeconds: {} };
+    const id = await subscribe({ contentMode: 'binary', ordering: 'subscription', retry });
+    const answers = [415, 500, 204];
+    sink.respondWith(() => ({ status: answers.shift() ?? 204 }));
+    await publish(id, { id: 'e1' });
+    await eventually(async () => (await attemptsOf(id)).at(-1)?.next.kind === 'delivered');
+    const isStructured = (received: Received): boolean =>
+      headerOf(received, 'content-type')?.startsWith('application/cloudevents+json') === true;
+    expect(sink.received.map(isStructured)).toEqual([false, true, true]);
+  });
+
   test('of an event whose expirytime has come is not made', async () => {
     const id = await subscribe();
     await publish(id, { id: 'old', expirytime: '2020-01-01T00:00:00Z' });
@@ -528,16 +561,17 @@ describe('an attempt', () => {
   });
 });
 
-test('what is no task is set aside, and does not stop the lane', async () => {
-  const id = await subscribe({ rate: { requestsPerMinute: 6_000 } });
+test('what is no task is set aside for its tenant, and does not stop the lane', async () => {
+  const id = await subscribe({ rate: { requestsPerMinute: 6_000 }, deadLetterSink: `${sink.url}/dead` });
+  await bus.publisher.publish(bus.topology.deliverSubject(`${id}_dead`), Buffer.from('poison'));
+  await eventually(async () => (await rejectedOf(tenant)).length === 1);
   await store.append(id, Buffer.from('poison'), { msgId: 'poison' });
   await publish(id, { id: 'after' });
   await eventually(() => idsOf(id).includes('after'));
-  const rejected = await messagesOf<DeadLetter>(
-    bus.topology.streams.DEADLETTERS,
-    bus.topology.deadSubject(tenant, '_rejected'),
-  );
-  expect(rejected).toMatchObject([{ kind: 'rejected', subject: bus.topology.laneSubject(id) }]);
+  expect(await rejectedOf(tenant)).toMatchObject([
+    { kind: 'rejected', subject: bus.topology.deliverSubject(`${id}_dead`) },
+    { kind: 'rejected', subject: bus.topology.laneSubject(id) },
+  ]);
   await eventually(() => isDrained(id));
 });
 
@@ -563,6 +597,18 @@ describe('a dead letter sink', () => {
     await eventually(() => sink.received.filter(({ url }) => url === '/dead').length === 2);
     await eventually(async () => (await deadOf(id)).length === 2);
     expect(await deadOf(id)).toMatchObject([{ id: 'e1' }, { id: 'e2' }]);
+  });
+
+  test('that fails has what waits for it told apart from what waits for the sink itself', async () => {
+    const retry = { ...DEFAULT_RETRY_POLICY, delaysSeconds: [600], jitter: 0, floorsSeconds: {} };
+    const id = await subscribe({ deadLetterSink: `${sink.url}/dead`, retry });
+    sink.respondWith(({ url }) => ({ status: url === '/dead' ? 500 : 400 }));
+    await publish(id, { id: 'e1' });
+    const waiting = makeWaitingDeliveries(bus);
+    await eventually(async () => (await waiting.read(tenant, `${id}_dead`)).count === 1);
+    await eventually(async () => (await waiting.read(tenant, id)).count === 0);
+    expect((await attemptsOf(id)).map(({ next }) => next.kind)).toEqual(['dead', 'retry']);
+    waiting.close();
   });
 
   test('that fails does not stop the subscription', async () => {

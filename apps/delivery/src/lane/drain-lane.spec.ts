@@ -385,6 +385,42 @@ test('a timer that fires while the lease is being released is not lost: its wake
   expect(log).toEqual(['release', 'wake']);
 });
 
+test('a head of an order that ends in the lane ends with the number of the attempt that it waited for (D9)', async () => {
+  const ordered = aSubscription({
+    id: laneKey,
+    state: 'disabled',
+    spec: aSpec({ config: { ordering: 'subscription' } }),
+  });
+  const settled: number[] = [];
+  const { lane } = aLane({
+    count: 2,
+    target: ordered,
+    state: { circuit: { kind: 'closed', sinceMs: 0 }, heads: [{ laneSeq: 1, attempt: 5, dueAtMs: 0 }] },
+    ports: { settle: ({ attempt }) => Promise.resolve(void settled.push(attempt)) },
+  });
+  await lane.done;
+  expect(settled).toEqual([5, 1]);
+});
+
+test('a head that the next holder sends goes as it went last: a second try is made once in a round (D9)', async () => {
+  const ordered = aSubscription({ id: laneKey, spec: aSpec({ config: { ordering: 'subscription' } }) });
+  const tried = { contentModeFallback: 'structured' } as const;
+  const sent: (string | undefined)[] = [];
+  const { lane } = aLane({
+    count: 2,
+    target: ordered,
+    state: { circuit: { kind: 'closed', sinceMs: 0 }, heads: [{ laneSeq: 1, attempt: 3, dueAtMs: 0, tried }] },
+    ports: {
+      send({ task }) {
+        sent.push(task.contentModeFallback);
+        return Promise.resolve(delivered(task));
+      },
+    },
+  });
+  await lane.done;
+  expect(sent).toEqual(['structured', undefined]);
+});
+
 test('a longer or shorter deadline has the lane read anew: what waits has its own', async () => {
   const { retry } = active.spec.config;
   const target = aSubscription({ id: laneKey, spec: aSpec({ config: { maxInFlight: 1 } }) });
@@ -420,6 +456,32 @@ test('shutdown does not wait for the turns nor for the distances of requests tha
   slow.stop();
   await slow.lane.done;
   expect(slow.log).not.toContain('release');
+});
+
+test('a request of a rated lane waits no longer than its distance when the clock is set back meanwhile', async () => {
+  jest.useFakeTimers();
+  const rated = aSubscription({ id: laneKey, spec: aSpec({ config: { rate: { requestsPerMinute: 600 } } }) });
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
+  let backMs = 0;
+  const { lane, log } = aLane({
+    count: 2,
+    target: rated,
+    ports: {
+      now: () => Date.now() - backMs,
+      sleep: wait,
+      async send({ task }, before) {
+        if (task.eventSeq === 1) await wait(250);
+        await before?.();
+        backMs = 3_600_000;
+        log.push(`send ${task.eventSeq}`);
+        return delivered(task);
+      },
+    },
+  });
+  let isDone = false;
+  void lane.done.then(() => (isDone = true));
+  await jest.advanceTimersByTimeAsync(20_000);
+  expect([isDone, log.filter((entry) => entry.startsWith('send'))]).toEqual([true, ['send 2', 'send 1']]);
 });
 
 interface Signing {

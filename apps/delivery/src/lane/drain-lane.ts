@@ -7,6 +7,7 @@ import type { LaneMessage } from '#core/lane/lane-message';
 import type { LaneState } from '#core/lane/lane-state';
 import { makePace } from '#core/lane/pace';
 import { requestsPerMinuteOf } from '#core/lane/road';
+import { triedOf, type SecondTries } from '#core/delivery/second-try';
 import { isOurFault, type DeadReason } from '#core/delivery/outcome';
 import type { SubscriptionId, TenantId } from '#core/ids';
 import { deliveryFateOf } from '#core/registry/subscription-state';
@@ -307,10 +308,10 @@ export function makeDrainLane(ports: DrainLanePorts) {
       }
     }
 
-    async function end(of: LaneOwner, { laneSeqs, reason, changes }: Step<'end'>): Promise<void> {
+    async function end(of: LaneOwner, { laneSeqs, attempts, reason, changes }: Step<'end'>): Promise<void> {
       if (reason !== 'deadline_passed') await makeSureOfEnd();
       await store(of, changes);
-      await Promise.all(laneSeqs.map((laneSeq) => endOne(laneSeq, reason)));
+      await Promise.all(laneSeqs.map((laneSeq, i) => endOne(laneSeq, attempts[i] ?? 1, reason)));
       of.stored(laneSeqs);
     }
 
@@ -320,8 +321,9 @@ export function makeDrainLane(ports: DrainLanePorts) {
       if (now !== undefined && deliveryFateOf(now) !== 'end') throw new GivenUp(`${laneKey} takes deliveries again`);
     }
 
-    async function endOne(laneSeq: number, reason: DeadReason): Promise<void> {
-      const task = await taskOf(laneSeq);
+    /** @param attempt of a head not the one that its message in LANES asks for: the lane state knows it */
+    async function endOne(laneSeq: number, attempt: number, reason: DeadReason): Promise<void> {
+      const task = { ...(await taskOf(laneSeq)), attempt };
       const completed = await ports.end(task, reason);
       await ports.settle(task, completed, {});
       ports.observe(completed);
@@ -337,7 +339,7 @@ export function makeDrainLane(ports: DrainLanePorts) {
         makeSureToStart();
         await store(of, changes);
         const asked = laneSeqs.map(async (laneSeq, i) => {
-          return { laneSeq, task: { ...(await taskOf(laneSeq)), attempt: attempts[i] ?? 1 } };
+          return { laneSeq, task: { ...(await taskOf(laneSeq)), ...triedBefore(laneSeq), attempt: attempts[i] ?? 1 } };
         });
         sent.push(...(await attempt(await Promise.all(asked))));
       } finally {
@@ -348,6 +350,11 @@ export function makeDrainLane(ports: DrainLanePorts) {
       await store(of, settlement.changes);
       await Promise.all(sent.map((one) => settle(one, settlement.keep.includes(one.laneSeq))));
       of.stored(laneSeqs);
+    }
+
+    /** What the holder before had sent otherwise: a message in LANES is what it was when it came. */
+    function triedBefore(laneSeq: number): SecondTries | undefined {
+      return ports.laneState(laneKey)?.heads?.find((head) => head.laneSeq === laneSeq)?.tried;
     }
 
     function observeProbe([laneSeq = 0]: readonly number[]): void {
@@ -412,7 +419,7 @@ export function makeDrainLane(ports: DrainLanePorts) {
     }
 
     function nextStartAtMs(): number {
-      return requestPace.nextStartAtMs(target && requestsPerMinuteOf(target));
+      return requestPace.nextStartAtMs(target && requestsPerMinuteOf(target), ports.now());
     }
 
     async function settle({ laneSeq, task, result }: Sent, staysInLane: boolean): Promise<void> {
@@ -502,7 +509,15 @@ function reportOf(sent: readonly Sent[]): SendReport {
 }
 
 function memberOf({ laneSeq, task, result }: Sent): SentMember {
-  if ('held' in result) return { laneSeq, next: { kind: 'retry', attempt: task.attempt, atMs: result.untilMs } };
-  const { next } = result.fact;
-  return { laneSeq, next: next.kind === 'retry' ? { ...next, attempt: task.attempt + 1 } : next };
+  if ('held' in result) {
+    return { laneSeq, next: { kind: 'retry', attempt: task.attempt, atMs: result.untilMs, ...withTried(result.held) } };
+  }
+  const { fact, nextTask } = result;
+  if (fact.next.kind !== 'retry') return { laneSeq, next: fact.next };
+  return { laneSeq, next: { ...fact.next, attempt: task.attempt + 1, ...withTried(nextTask ?? task) } };
+}
+
+function withTried(next: DeliveryTask): { readonly tried?: SecondTries } {
+  const tried = triedOf(next);
+  return tried === undefined ? {} : { tried };
 }

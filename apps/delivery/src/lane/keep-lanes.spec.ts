@@ -75,3 +75,21 @@ test('counts the lanes that are probed, as long as they are drained', async () =
   await Promise.all(taken);
   expect([lanes.count(), lanes.probed()]).toEqual([0, 0]);
 });
+
+test('one whose sink has answered a probe is not probed any more, however long its lane is', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const lanes = makeKeptLanes({
+    drainLane: ({ subscription }) => aDrainedLane(subscription, promise),
+    laneState: () => open(0, 0),
+    wake: () => Promise.resolve(),
+    reportTrouble: () => undefined,
+  });
+  const id = 'sub_back' as SubscriptionId;
+  const taken = lanes.take({ subscription: id } as LaneLease);
+  lanes.stateChanged(id, { circuit: { ...open(0, 0).circuit, kind: 'half_open' } as LaneState['circuit'] });
+  expect(lanes.probed()).toBe(1);
+  lanes.stateChanged(id, { circuit: { kind: 'recovering', sinceMs: 0 } });
+  expect([lanes.count(), lanes.probed()]).toEqual([1, 0]);
+  resolve();
+  await taken;
+});

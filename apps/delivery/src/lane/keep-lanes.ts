@@ -19,7 +19,7 @@ export interface KeptLanes {
   take(lease: LaneLease): Promise<void>;
   find(laneKey: SubscriptionId): DrainedLane | undefined;
   count(): number;
-  /** Those of them whose circuit was open when they were taken: most are given up soon, or hang. */
+  /** Those of them whose circuit was open when they were taken, and has not been left since: most are given up soon, or hang. */
   probed(): number;
   oldestStoredAtMs(): number | undefined;
   subscriptionChanged(id: SubscriptionId, now: Subscription | undefined): void;
@@ -63,7 +63,13 @@ export function makeKeptLanes(ports: KeepLanesPorts): KeptLanes {
         if (mayHaveSomething(laneKey, now)) wakeSleeping(laneKey);
       }
     },
-    stateChanged: (laneKey, now) => lanes.get(laneKey)?.stateChanged(now),
+    stateChanged(laneKey, now) {
+      const lane = lanes.get(laneKey);
+      if (lane === undefined) return;
+      // Its sink answers: it may be drained for hours, and no timer of others has to wait for that.
+      if (!isOpen(now?.circuit)) probed.delete(lane);
+      lane.stateChanged(now);
+    },
   };
 }
 

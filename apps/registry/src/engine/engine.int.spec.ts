@@ -295,6 +295,16 @@ describe('a tenant is told', () => {
     expect(JSON.stringify(told)).not.toContain('hunter2');
   });
 
+  test('of what follows whatever else is stored under the subject of a subscription', async () => {
+    await startRegistry();
+    const id = await create();
+    await workedOff();
+    await bus.publisher.publish(bus.topology.registrySubject(tenant, 'subscription', id), Buffer.from('{'));
+    await command(id, { kind: 'PauseSubscription' });
+    await workedOff();
+    expect(await typesOf(id)).toEqual(['subscription.created', 'subscription.paused']);
+  });
+
   test('of a circuit once, though the fact is stored twice, and again when it opens again', async () => {
     await Promise.all([startRegistry(), startRegistry()]);
     const id = await create();

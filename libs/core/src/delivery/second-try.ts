@@ -48,6 +48,15 @@ export function secondTryOf(refusal: Refusal): SecondTries | undefined {
   return contentModeFallback === undefined ? undefined : { contentModeFallback };
 }
 
+/** What a task says of it; `undefined` when nothing was. */
+export function triedOf({ contentModeFallback, credentialRefusedAtMs }: SecondTries): SecondTries | undefined {
+  if (contentModeFallback === undefined && credentialRefusedAtMs === undefined) return undefined;
+  return {
+    ...(contentModeFallback === undefined ? {} : { contentModeFallback }),
+    ...(credentialRefusedAtMs === undefined ? {} : { credentialRefusedAtMs }),
+  };
+}
+
 /** How many of the attempts of this round were second tries. */
 export function secondTryCount({ contentModeFallback, credentialRefusedAtMs }: SecondTries): number {
   return [contentModeFallback, credentialRefusedAtMs].filter((tried) => tried !== undefined).length;

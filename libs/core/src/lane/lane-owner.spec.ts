@@ -199,6 +199,17 @@ describe('the circuit, as the holder sees it', () => {
     expect(lane.sent()).toEqual([[2]]);
   });
 
+  test('one that always fails and comes back is not every probe: what was tried least is, the oldest of that', () => {
+    const lane = aLane({}, [aMessage(1, { attempt: 7 }), aMessage(2), aMessage(3)], {
+      state: { circuit: { ...circuit, nextProbeAtMs: NOW } },
+    });
+    expect(lane.sent()).toEqual([[2]]);
+    lane.delivered(2);
+    expect(lane.sent()).toEqual([[3]]);
+    lane.delivered(3);
+    expect(lane.sent()).toEqual([[1]]);
+  });
+
   test('after a delivered probe concurrency rises with successes (peers 6.5: endpoint recovers)', () => {
     const lane = aLane({ maxInFlight: 8 }, messages(40), { state: { circuit: { ...circuit, nextProbeAtMs: NOW } } });
     lane.sent();
@@ -325,6 +336,15 @@ describe('the holder of an ordered lane', () => {
     expect(lane.next()).toMatchObject({ kind: 'send', laneSeqs: [1], attempts: [2] });
   });
 
+  test('a head keeps in the lane state what was tried otherwise: a second try is made once in a round (D9)', () => {
+    const lane = aLane({ ordering: 'subscription' }, messages(1));
+    lane.sent();
+    const tried = { contentModeFallback: 'structured' } as const;
+    const next = { kind: 'retry', attempt: 3, atMs: NOW + 10_000, tried } as const;
+    const { changes } = lane.owner.settled({ members: [{ laneSeq: 1, next }] }, NOW, 0.5);
+    expect(changes).toMatchObject([{ kind: 'heads', heads: [{ laneSeq: 1, attempt: 3, tried }] }]);
+  });
+
   test('the next holder finds the head in the lane state', () => {
     const heads = [{ laneSeq: 1, attempt: 4, dueAtMs: NOW + 5 }];
     const lane = aLane({ ordering: 'subscription' }, messages(2), {
@@ -342,6 +362,26 @@ describe('the holder of an ordered lane', () => {
     lane.stored({ circuit: { kind: 'closed', sinceMs: NOW } }, changes);
     lane.pass(5_001);
     expect(lane.next()).toMatchObject({ kind: 'end', laneSeqs: [1], reason: 'deadline_passed' });
+  });
+
+  test.each([
+    ['of the one that is over', undefined, 'deadline_passed'],
+    [
+      'of a subscription that is disabled',
+      subscribed({ ordering: 'subscription' }, { state: 'disabled' }),
+      'subscription_disabled',
+    ],
+  ])('a head that the next holder ends keeps the number of its attempt: %s', (_what, subscription, reason) => {
+    const heads = [{ laneSeq: 1, attempt: 5, dueAtMs: NOW + 3_600_000 }];
+    const lane = aLane({ ordering: 'subscription' }, [aMessage(1, { deadlineAtMs: NOW + 5_000 })], {
+      state: { circuit: { kind: 'closed', sinceMs: 0 }, heads },
+      ...(subscription === undefined ? {} : { subscription }),
+    });
+    if (subscription === undefined) {
+      expect(lane.next()).toEqual({ kind: 'sleep', untilMs: NOW + 5_001, lookFromSeq: 2 });
+      lane.pass(5_001);
+    }
+    expect(lane.next()).toMatchObject({ kind: 'end', laneSeqs: [1], attempts: [5], reason });
   });
 
   test('by partition key: keys do not wait for each other, events without one share a key', () => {
@@ -502,7 +542,7 @@ describe('rate, batch, pause, lease', () => {
     const lane = aLane({}, list, { subscription: subscribed({}, { state: 'paused' }) });
     expect(lane.next()).toEqual({ kind: 'sleep', untilMs: NOW + 60_001 });
     lane.pass(60_001);
-    expect(lane.next()).toEqual({ kind: 'end', laneSeqs: [1], reason: 'deadline_passed', changes: [] });
+    expect(lane.next()).toEqual({ kind: 'end', laneSeqs: [1], attempts: [1], reason: 'deadline_passed', changes: [] });
     lane.owner.stored([1]);
     lane.owner.rules(subscribed({}, { revision: 2 }));
     expect(lane.sent()).toEqual([[2]]);
@@ -529,6 +569,18 @@ describe('rate, batch, pause, lease', () => {
     lane.owner.stop();
     expect(lane.next().kind).toBe('wait');
     lane.delivered(1);
+    expect(lane.next()).toEqual({ kind: 'leave' });
+  });
+
+  test('a clock that is set back ends the lease: whoever goes on knows no instants that are to come again', () => {
+    const lane = aLane({ maxInFlight: 1, ordering: 'subscription' }, messages(2));
+    lane.sent();
+    lane.pass(-500);
+    lane.delivered(1);
+    expect(lane.sent()).toEqual([[2]]);
+    lane.pass(-3_600_000);
+    expect(lane.next().kind).toBe('wait');
+    lane.delivered(2);
     expect(lane.next()).toEqual({ kind: 'leave' });
   });
 

@@ -1,4 +1,5 @@
 import type { DeadReason, ExchangeError, Outcome } from '../delivery/outcome.ts';
+import type { SecondTries } from '../delivery/second-try.ts';
 import { deliveryFateOf } from '../registry/subscription-state.ts';
 import type { BatchPolicy, Subscription } from '../registry/subscription.ts';
 import { DEFAULT_CIRCUIT_POLICY } from './circuit-policy.ts';
@@ -33,10 +34,11 @@ export type LaneStep =
       readonly as: 'normal' | 'probe';
       readonly changes: readonly LaneChange[];
     }
-  /** Dead-letter these without a request, delete them, then `stored`. */
+  /** Dead-letter these without a request, delete them, then `stored`. `attempt`: number of the one that is not made, by position. */
   | {
       readonly kind: 'end';
       readonly laneSeqs: readonly number[];
+      readonly attempts: readonly number[];
       readonly reason: Extract<DeadReason, 'deadline_passed' | 'subscription_deleted' | 'subscription_disabled'>;
       readonly changes: readonly LaneChange[];
     }
@@ -78,7 +80,7 @@ export interface SentMember {
   readonly next:
     | { readonly kind: 'delivered' }
     /** `attempt`: number of the next one; the same as before when the delivery was only held. */
-    | { readonly kind: 'retry'; readonly attempt: number; readonly atMs: number }
+    | { readonly kind: 'retry'; readonly attempt: number; readonly atMs: number; readonly tried?: SecondTries }
     | { readonly kind: 'dead'; readonly reason: DeadReason };
 }
 
@@ -152,6 +154,8 @@ const LINGER_MS = 500;
 const SHORT_WAIT_MS = 3000;
 const FIRST_FLOOR_POLL_MS = 20;
 const LONGEST_FLOOR_POLL_MS = 250;
+/** A clock that is set back by less does not matter. */
+const SET_BACK_MS = 1000;
 /** After this a command to the registry that had no effect is given again. */
 const COMMAND_AGAIN_MS = 30_000;
 
@@ -172,7 +176,8 @@ interface Gate {
  * Decides for whoever holds the lease on one lane what happens next: what is sent when, what is read, when the lane sleeps
  * or closes. It does nothing itself and has no clock; the driver does what `next` says and tells what came of it.
  *
- * - No order: the oldest go first, up to `maxInFlight` requests at once; a failed delivery goes back to RETRIES.
+ * - No order: the oldest go first, up to `maxInFlight` requests at once; a failed delivery goes back to RETRIES. A probe, and
+ *   what follows it, is what was tried least.
  * - Ordered: one delivery under way for each key, lowest event sequence first, and only when everything that could come
  *   before it is known, see `floor`; a failed delivery stays as the head of its key. Events without `partitionkey` share one.
  * - A batch policy counts for lanes without order only.
@@ -187,6 +192,7 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
   let pending: readonly LaneChange[] = [];
   let startsUntilMs = options.startsUntilMs;
   let isStopping = false;
+  let latestMs = -Infinity;
 
   const pace = makePace(options.isTakeover ? options.heldSinceMs : undefined);
   let rampAllowed = RAMP_START;
@@ -279,6 +285,9 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
       isStopping = true;
     },
     next(nowMs) {
+      // What was to be done a while after something would be done that much later: who begins anew knows of no such instants.
+      if (nowMs < latestMs - SET_BACK_MS) isStopping = true;
+      latestMs = Math.max(latestMs, nowMs);
       if (isStopping) return busy.size > 0 ? waitUntil(undefined) : { kind: 'leave' };
       if (nowMs >= startsUntilMs) return waitUntil(undefined);
       const gate = gateAt(nowMs);
@@ -363,7 +372,7 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
     }
     const allowed = circuit?.kind === 'recovering' ? Math.min(rampAllowed, maxInFlight()) : maxInFlight();
     if (requests.size >= allowed) return { shut: 'busy', as };
-    const paceAtMs = pace.nextStartAtMs(rate());
+    const paceAtMs = pace.nextStartAtMs(rate(), nowMs);
     return nowMs < paceAtMs ? { shut: 'pace', untilMs: paceAtMs, as } : { shut: undefined, as };
   }
 
@@ -401,10 +410,11 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
     reason: Extract<LaneStep, { kind: 'end' }>['reason'],
     changes: readonly LaneChange[],
   ): LaneStep {
+    const attempts = taken.map((message) => attemptOf(message));
     const laneSeqs = makeBusy(taken);
     if (line.ordering !== 'none') for (const laneSeq of laneSeqs) line.of.forgetHead(laneSeq);
     apply(changes);
-    return { kind: 'end', laneSeqs, reason, changes };
+    return { kind: 'end', laneSeqs, attempts, reason, changes };
   }
 
   function blockAfterDeadLetter(nowMs: number): LaneChange[] {
@@ -454,7 +464,9 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
 
   function chooseOldest({ as }: Gate, nowMs: number, of: UnorderedLine): readonly LaneMessage[] {
     const batch = subscription?.spec.config.batch;
-    if (batch === undefined || as === 'probe') return of.take(1);
+    // One delivery that its sink can not digest must not be what decides, each time it comes back, how the sink is.
+    if (as === 'probe' || (batch === undefined && view?.circuit.kind === 'recovering')) return of.takeLeastTried();
+    if (batch === undefined) return of.take(1);
     const { count, isFull } = batchOf(of, batch);
     return isFull || nowMs >= batchDueAtMs(of, batch) ? of.take(count) : [];
   }
@@ -523,7 +535,7 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
     if (isReading || isAskingFloor || pending.length > 0) return waitUntil(undefined);
     const pollAtMs = pollsAtMs(gate);
     if (busy.size > 0) return waitAfter(nowMs, [...instantsOf(gate, nowMs), pollAtMs]);
-    const paceAtMs = pace.nextStartAtMs(rate());
+    const paceAtMs = pace.nextStartAtMs(rate(), nowMs);
     // Whoever holds the lane next does not know when the last request was started.
     if (nowMs < paceAtMs) return waitAfter(nowMs, [...instantsOf(gate, nowMs), pollAtMs, paceAtMs]);
     if (line.of.size() === 0) return closeStep(gate, nowMs);
@@ -584,7 +596,8 @@ export function makeLaneOwner(options: LaneOwnerOptions): LaneOwner {
     for (const { laneSeq, next } of report.members) {
       const message = busy.get(laneSeq);
       if (line.ordering !== 'none' && next.kind === 'retry' && message !== undefined) {
-        line.of.remember(message, { attempt: next.attempt, dueAtMs: next.atMs });
+        const { attempt, atMs: dueAtMs, tried } = next;
+        line.of.remember(message, { attempt, dueAtMs, ...(tried === undefined ? {} : { tried }) });
         kept.add(laneSeq);
         keep.push(laneSeq);
         continue;

@@ -1,4 +1,5 @@
 import type { ExchangeError } from '../delivery/outcome.ts';
+import type { SecondTries } from '../delivery/second-try.ts';
 
 /**
  * What all processes know of a subscription that is not on the common road, as CIRCUITS holds it (JSON). Absent: it is
@@ -63,4 +64,6 @@ export interface LaneHead {
   readonly attempt: number;
   /** Not before this instant. */
   readonly dueAtMs: number;
+  /** What is done otherwise since the sink refused the first form: its message in LANES does not say so. Absent: nothing. */
+  readonly tried?: SecondTries;
 }

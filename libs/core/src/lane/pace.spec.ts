@@ -22,7 +22,7 @@ describe('the pace of a rated lane', () => {
           const pace = makePace();
           let nowMs = 0;
           const starts = delays.map((delayMs) => {
-            nowMs = Math.max(nowMs + (delayMs % 7 === 0 ? delayMs : 0), pace.nextStartAtMs(rate));
+            nowMs = Math.max(nowMs + (delayMs % 7 === 0 ? delayMs : 0), pace.nextStartAtMs(rate, nowMs));
             pace.started(nowMs);
             return nowMs;
           });
@@ -51,7 +51,7 @@ describe('the pace of a rated lane', () => {
           for (const [i, { starts: count, quietMs }] of holders.entries()) {
             const pace = makePace(i === 0 ? undefined : nowMs);
             for (let n = 0; n < count; n++) {
-              nowMs = Math.max(nowMs, pace.nextStartAtMs(rate));
+              nowMs = Math.max(nowMs, pace.nextStartAtMs(rate, nowMs));
               pace.started(nowMs);
               starts.push(nowMs);
             }
@@ -70,6 +70,15 @@ describe('the pace of a rated lane', () => {
   test('does not pace without a rate', () => {
     const pace = makePace(0);
     pace.started(5);
-    expect(pace.nextStartAtMs(undefined)).toBe(-Infinity);
+    expect(pace.nextStartAtMs(undefined, 5)).toBe(-Infinity);
+  });
+
+  test('waits a distance after the clock was set back, not until it is again what it was', () => {
+    const pace = makePace();
+    pace.started(3_600_000);
+    expect(pace.nextStartAtMs(60, 0)).toBe(1010);
+    expect(pace.nextStartAtMs(60, 1010)).toBe(1010);
+    pace.started(1010);
+    expect(pace.nextStartAtMs(60, 1010)).toBe(2020);
   });
 });

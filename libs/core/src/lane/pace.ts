@@ -8,8 +8,8 @@ export function startDistanceMs(requestsPerMinute: number): number {
 
 /** When the holder of a lane may start its next request. */
 export interface Pace {
-  /** `-Infinity` without a rate, and when nothing was started yet. */
-  nextStartAtMs(requestsPerMinute: number | undefined): number;
+  /** `-Infinity` without a rate, and when nothing was started yet. At most a distance from now, also when the clock was set back. */
+  nextStartAtMs(requestsPerMinute: number | undefined, nowMs: number): number;
   started(nowMs: number): void;
 }
 
@@ -20,7 +20,10 @@ export interface Pace {
 export function makePace(presumedStartAtMs?: number): Pace {
   let lastStartAtMs = presumedStartAtMs ?? -Infinity;
   return {
-    nextStartAtMs: (rate) => (rate === undefined ? -Infinity : lastStartAtMs + startDistanceMs(rate)),
+    nextStartAtMs(rate, nowMs) {
+      lastStartAtMs = Math.min(lastStartAtMs, nowMs);
+      return rate === undefined ? -Infinity : lastStartAtMs + startDistanceMs(rate);
+    },
     started(nowMs) {
       lastStartAtMs = Math.max(lastStartAtMs, nowMs);
     },

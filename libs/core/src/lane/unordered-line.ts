@@ -11,6 +11,8 @@ export interface UnorderedLine {
   first(count: number): readonly LaneMessage[];
   /** Takes out the oldest ones. */
   take(count: number): readonly LaneMessage[];
+  /** Takes out the one that was tried least, the oldest of those: nothing that always fails comes first each time. */
+  takeLeastTried(): readonly LaneMessage[];
   takeExpired(nowMs: number, count: number): readonly LaneMessage[];
   earliestDeadlineAtMs(): number;
   clear(): void;
@@ -28,6 +30,11 @@ export function makeUnorderedLine(): UnorderedLine {
     size: () => waiting.length,
     first: (count) => waiting.slice(0, count),
     take: (count) => waiting.splice(0, count),
+    takeLeastTried() {
+      let least = 0;
+      for (const [at, { attempt }] of waiting.entries()) if (attempt < (waiting[least]?.attempt ?? 0)) least = at;
+      return waiting.splice(least, 1);
+    },
     takeExpired(nowMs, count) {
       const expired = waiting.filter((message) => nowMs > message.deadlineAtMs).slice(0, count);
       if (expired.length > 0) waiting = waiting.filter((message) => !expired.includes(message));
