@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { findProcesses } from '#embedded/processes';
 import { readRuntime } from '#embedded/runtime-file';
 import { eventually } from '#testkit/eventually';
+import { portOfOwn } from '#testkit/port-of-own';
 import { makePlace, untilWelcome, type Place } from './launched.ts';
 
 jest.setTimeout(240_000);
@@ -188,6 +189,15 @@ describe('npm start that can not', () => {
       'posthaste: POSTHASTE_NATS_SERVER=/nowhere/nats-server is not a nats-server that runs here',
     ]);
     expect(await place.processes()).toEqual([]);
+  });
+
+  test('ends when it is told to while it waits for NATS, and leaves nothing running', async () => {
+    const nobodyThere = `nats://127.0.0.1:${await portOfOwn()}`;
+    const launched = place.launch('main', { env: { POSTHASTE_NATS_URL: nobodyThere } });
+    await eventually(() => launched.stderr().includes('no server answers yet'), { deadlineMs: 60_000 });
+    launched.kill('SIGTERM');
+    expect(await launched.exited).toBe(0);
+    await eventually(async () => (await place.processes()).length === 0, { deadlineMs: 60_000 });
   });
 
   test('lists every problem of the configuration', async () => {

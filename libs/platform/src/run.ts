@@ -4,15 +4,18 @@ import type { Logger } from './logger.ts';
 /** In-flight work gets this long after a signal; then the process ends anyway and redelivery takes over. */
 const DRAIN_TIMEOUT_MS = 30_000;
 
+/** A start that is told to end gets this long to come to its own end: it may be waiting for NATS, and for ever. */
+const START_TIMEOUT_MS = 5_000;
+
 /**
  * The life of a process: start, wait for SIGINT or SIGTERM, drain, exit 0. What can not start says so in one line and
- * exits 1. A second signal does not wait.
+ * exits 1. A signal ends a start as well; a second one does not wait.
  */
 export async function runService(logger: Logger, start: () => Promise<RunningService>): Promise<void> {
-  let service: RunningService;
   const stopped = untilSignal();
+  let service: RunningService;
   try {
-    service = await start();
+    service = await untilStarted(logger, start(), stopped);
   } catch (error) {
     exitWithError(logger, error);
   }
@@ -25,6 +28,23 @@ export async function runService(logger: Logger, start: () => Promise<RunningSer
   }, DRAIN_TIMEOUT_MS).unref();
   await service.stop();
   process.exit(0);
+}
+
+/** Nobody relies yet on a service that is not ready, so one that is told to end before does not wait for what it needs. */
+async function untilStarted(
+  logger: Logger,
+  starting: Promise<RunningService>,
+  stopped: Promise<NodeJS.Signals>,
+): Promise<RunningService> {
+  const signal = await Promise.race([starting.then(() => undefined), stopped]);
+  if (signal === undefined) return starting;
+  logger.info({ signal }, 'told to end while starting');
+  const timer = setTimeout(() => {
+    process.exit(0);
+  }, START_TIMEOUT_MS);
+  return starting.finally(() => {
+    clearTimeout(timer);
+  });
 }
 
 /** Resolves with the name of the first signal; the second one ends the process at once. */
