@@ -5,6 +5,7 @@ import { makeKeyUses } from '#bus/key-uses';
 import { headerPairs } from '#bus/header-pairs';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import { readBackwards } from '#bus/read-backwards';
+import { onlyRecords } from '#bus/read-record';
 import { readSubject } from '#bus/read-subject';
 import { request } from '#bus/request';
 import type { CloudEvent } from '#core/event/cloud-event';
@@ -154,7 +155,8 @@ function makeReadHistory({ bus, snapshot }: RegistryParts): RegistryPorts['readH
   return async (tenant, id) => {
     await snapshot.catchUp();
     const subject = bus.topology.registrySubject(tenant, 'subscription', id);
-    return historyOf(await readSubject(bus, { stream, subject, lastSeq: snapshot.lastSeqOf(subject) }));
+    const messages = await readSubject(bus, { stream, subject, lastSeq: snapshot.lastSeqOf(subject) });
+    return historyOf(onlyRecords(bus.topology, subject, messages));
   };
 }
 

@@ -37,6 +37,13 @@ describe('reading a JSON body', () => {
     expect(detailOf(bytes(text))).toContain('unexpected "?" at line 2, column 5');
   });
 
+  test('refuses what is nested so deeply that reading it would need more stack than there is', () => {
+    const nested = (depth: number) => bytes(`${'{"a":['.repeat(depth / 2)}${']}'.repeat(depth / 2)}`);
+    expect(readJson(nested(1000))).toHaveProperty('a');
+    expect(detailOf(nested(1002))).toBe('The body is nested deeper than 1000 levels.');
+    expect(readJson(bytes(JSON.stringify('[{"\\'.repeat(1001))))).toHaveLength(4004);
+  });
+
   test('refuses an empty body, and bytes that are not UTF-8', () => {
     expect(detailOf(undefined)).toContain('no body');
     expect(detailOf(bytes(' \n'))).toContain('no body');

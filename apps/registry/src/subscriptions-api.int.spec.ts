@@ -490,6 +490,21 @@ describe('the life of a subscription', () => {
     expect(page.json<{ next?: string }>().next).toBe('3');
     expect((await call('GET', `${path}/history`, await aKey())).status).toBe(404);
   });
+
+  test('has a history whatever else is stored under its subject', async () => {
+    const tenant = aTenantId();
+    const key = await aKey(tenant);
+    const made = await subscribe(key);
+    const { id } = made.json<{ id: string }>();
+    const ofAnother = { aggregate: 'subscription', tenant, id: 'sub_other', event: { kind: 'SubscriptionDeleted' } };
+    const subject = bus.topology.registrySubject(tenant, 'subscription', id);
+    for (const junk of ['', '{]', 'null', JSON.stringify(ofAnother)]) {
+      await bus.publisher.publish(subject, Buffer.from(junk));
+    }
+    expect((await call('POST', `${made.path}/pause`, key)).status).toBe(200);
+    const history = await call('GET', `${made.path}/history`, key);
+    expect(history.json<{ data?: HistoryEntry[] }>().data?.map(({ what }) => what)).toEqual(['created', 'paused']);
+  });
 });
 
 describe('a sink that has to be unique', () => {

@@ -21,9 +21,37 @@ export function readRecord(
   message: { readonly subject: string; readonly headers: MsgHdrs | undefined; readonly data: Uint8Array },
 ): RegistryRecord {
   if (!isPublished(message.headers)) throw new RecordRefused('an answer of the server was stored as a record');
-  const record = parseObject(message.data);
+  return readRecordOf(topology, message);
+}
+
+/**
+ * The payloads of one subject that are records, for who reads a history: what {@link readRecord} refuses is in none.
+ *
+ * @param payloads from `readSubject`, which gives only what was published
+ */
+export function onlyRecords(
+  topology: Pick<Topology, 'registrySubject'>,
+  subject: string,
+  payloads: readonly Uint8Array[],
+): readonly Uint8Array[] {
+  return payloads.filter((data) => {
+    try {
+      readRecordOf(topology, { subject, data });
+      return true;
+    } catch (error) {
+      if (error instanceof RecordRefused) return false;
+      throw error;
+    }
+  });
+}
+
+function readRecordOf(
+  topology: Pick<Topology, 'registrySubject'>,
+  { subject, data }: { readonly subject: string; readonly data: Uint8Array },
+): RegistryRecord {
+  const record = parseObject(data);
   const { aggregate, tenant, id, event } = record;
-  if (message.subject !== topology.registrySubject(`${tenant}`, `${aggregate}`, `${id}`)) {
+  if (subject !== topology.registrySubject(`${tenant}`, `${aggregate}`, `${id}`)) {
     throw new RecordRefused('it stands under a subject that is not its own');
   }
   if (typeof event?.kind !== 'string') throw new RecordRefused('it has no event');

@@ -1,6 +1,7 @@
 import type { Bus } from '#bus/connection';
 import { consumeEach, type Consuming } from '#bus/consume';
 import type { Delivered } from '#bus/delivered';
+import { onlyRecords } from '#bus/read-record';
 import { readSubject } from '#bus/read-subject';
 import type { RegistrySnapshot } from '#bus/registry-snapshot';
 import type { CircuitChanged, DeadLetter } from '#contracts/bus/facts';
@@ -47,7 +48,8 @@ export function startOperationalWorker(parts: OperationalParts): Consuming {
     const record = readRecordMessage(bus, message);
     if (record?.aggregate !== 'subscription' || !isTold(record.event)) return;
     const { subject, seq } = message;
-    const event = lifeEvent(await readSubject(bus, { stream: streams.REGISTRY, subject, lastSeq: seq }), message);
+    const messages = await readSubject(bus, { stream: streams.REGISTRY, subject, lastSeq: seq });
+    const event = lifeEvent(onlyRecords(bus.topology, subject, messages), message);
     if (event !== undefined) await publish(record.tenant as TenantId, event);
   }
 
