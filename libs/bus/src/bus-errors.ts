@@ -28,6 +28,11 @@ export class RequestFailed extends Error {
   readonly code = 'bus.request_failed';
 }
 
+/** The server does not know the user, the password or the token. The message is for the person at the terminal. */
+export class CredentialsRefused extends Error {
+  readonly code = 'bus.credentials_refused';
+}
+
 /** The streams cannot be made as this service needs them. The message says what was found and how to fix it. */
 export class TopologyError extends Error {
   readonly code = 'bus.topology';

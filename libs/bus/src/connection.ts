@@ -1,6 +1,12 @@
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
-import type { NatsConnection, Status } from '@nats-io/nats-core';
+import {
+  AuthorizationError,
+  UserAuthenticationExpiredError,
+  type NatsConnection,
+  type Status,
+} from '@nats-io/nats-core';
 import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
+import { CredentialsRefused } from './bus-errors.ts';
 import type { BusLogger } from './bus-logger.ts';
 import { inboxPrefixOf } from './inbox.ts';
 import { recogniseOwnAppends } from './own-append.ts';
@@ -36,7 +42,11 @@ export interface BusOptions {
   readonly patienceMs?: number;
 }
 
-/** Connects and never gives up: an outage of any length ends by itself, for the process and for its consumers. */
+/**
+ * Connects and never gives up: an outage of any length ends by itself, for the process and for its consumers.
+ *
+ * @throws CredentialsRefused by the first server that answers; from one that knew them before, that is an outage as well
+ */
 export async function connectBus(options: BusOptions): Promise<Bus> {
   const { logger } = options;
   const deployment = options.deployment === undefined ? {} : { deployment: options.deployment };
@@ -45,7 +55,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const waiting = setTimeout(() => {
     logger.warn({ servers: connection.servers }, 'nats: no server answers yet; still trying');
   }, options.patienceMs ?? 3_000);
-  const nc = await connect(connection).finally(() => {
+  const nc = await open(connection).finally(() => {
     clearTimeout(waiting);
   });
   const js = jetstream(nc, { timeout: 3_000 });
@@ -85,6 +95,28 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   };
 }
 
+/**
+ * The client closes for good when it is refused twice in its life, months apart or not, and can not be told only after it has
+ * connected: so one connection finds out whether the credentials are right, and another one stays.
+ */
+async function open(options: NodeConnectionOptions): Promise<NatsConnection> {
+  try {
+    await (await connect(options)).close();
+  } catch (cause) {
+    if (!isRefusal(cause)) throw cause;
+    const servers = [options.servers].flat().join(', ');
+    throw new CredentialsRefused(
+      `NATS at ${servers} refuses the credentials. Put the right user and password, or token, into POSTHASTE_NATS_URL.`,
+      { cause },
+    );
+  }
+  return connect({ ...options, ignoreAuthErrorAbort: true });
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError;
+}
+
 /** The client's defaults give up after 20 s and notice a half-open connection after minutes. */
 function connectionOptions(servers: string, name: string): NodeConnectionOptions {
   const urls = servers.split(',').map((server) => new URL(server.trim().replace(/^(?!\w+:\/\/)/, 'nats://')));
@@ -116,8 +148,14 @@ function runListener(listener: () => void, logger: BusLogger): void {
 }
 
 async function followStatus(nc: NatsConnection, logger: BusLogger, react: (status: Status) => void): Promise<void> {
+  let isRefused = false;
   for await (const status of nc.status()) {
     react(status);
+    // It comes with every try to connect, twice a second.
+    const isRepeated = isRefused && status.type === 'error' && isRefusal(status.error);
+    if (status.type === 'error') isRefused ||= isRefusal(status.error);
+    if (status.type === 'reconnect') isRefused = false;
+    if (isRepeated) continue;
     if (status.type === 'disconnect') logger.warn({ server: status.server }, 'nats: disconnected; reconnecting');
     if (status.type === 'reconnect') logger.info({ server: status.server }, 'nats: connected again');
     if (status.type === 'error') logger.error({ err: status.error }, 'nats: the server reports an error');
