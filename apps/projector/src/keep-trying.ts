@@ -7,8 +7,8 @@ const MAX_PAUSE_MS = 5000;
 export interface KeepTryingOptions {
   /** Aborting ends the tries. */
   readonly signal: AbortSignal;
-  /** Called for each failure, with its number in a row from 1. */
-  readonly onFailure: (error: unknown, failuresInARow: number) => void;
+  /** Called for each failure. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 export type Tried<T> = { readonly done: true; readonly value: T } | { readonly done: false };
@@ -22,8 +22,8 @@ export async function keepTrying<T>(
     try {
       return { done: true, value: await work() };
     } catch (error) {
-      onFailure(error, ++failures);
-      const pauseMs = Math.min(MIN_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS);
+      onFailure(error);
+      const pauseMs = Math.min(MIN_PAUSE_MS * 2 ** failures++, MAX_PAUSE_MS);
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Registry } from 'prom-client';
+import type { Bus } from '#bus/connection';
 import type { Fact } from '#contracts/bus/facts';
 import type { RegistryRecord } from '#contracts/bus/registry-record';
 import type { ApiKeyId, DeliveryId, SubscriptionId, TenantId } from '#core/ids';
@@ -51,9 +52,9 @@ describe('the projector', () => {
     await bus.close();
   });
 
-  function newProjector(): Projector {
+  function newProjector(own: { readonly bus: Bus; readonly db: Database } = { bus, db }): Projector {
     const logger = makeLogger({ name: 'projector-test', level: 'silent' });
-    const parts = { bus, db, logger, clock: Date.now, maxMessages: 500, maxWaitMs: 5 };
+    const parts = { ...own, logger, clock: Date.now, maxMessages: 500, maxWaitMs: 5 };
     return makeProjector({ ...parts, metrics: makeProjectorMetrics(metrics) });
   }
 
@@ -78,6 +79,20 @@ describe('the projector', () => {
     const of = { tenant: ACME, eventSeq, acceptedAtMs, source: '/here', id: 'e1', type: 'a.b' };
     const matches = [{ delivery: DELIVERY, subscription: SUBSCRIPTION }];
     return { kind: 'matched', ...of, atMs: acceptedAtMs, matchCount: 1, matches };
+  }
+
+  async function publishRejected(eventSeq = 9) {
+    const entry = {
+      kind: 'rejected',
+      tenant: ACME,
+      subject: 'ce.acme.x',
+      eventSeq,
+      acceptedAtMs: Date.now(),
+      violations: [{ rule: 'CE-1', pointer: 'ce-id', detail: 'The event has no id.' }],
+      atMs: Date.now(),
+    };
+    await bus.publisher.publish(bus.topology.deadSubject(ACME, '_rejected'), Buffer.from(JSON.stringify(entry)));
+    return entry;
   }
 
   async function publishStory(): Promise<void> {
@@ -118,16 +133,7 @@ describe('the projector', () => {
   });
 
   test('writes rejected events and the registry', async () => {
-    const entry = {
-      kind: 'rejected',
-      tenant: ACME,
-      subject: 'ce.acme.x',
-      eventSeq: 9,
-      acceptedAtMs: Date.now(),
-      violations: [{ rule: 'CE-1', pointer: 'ce-id', detail: 'The event has no id.' }],
-      atMs: Date.now(),
-    };
-    await bus.publisher.publish(bus.topology.deadSubject(ACME, '_rejected'), Buffer.from(JSON.stringify(entry)));
+    const entry = await publishRejected();
     const records: RegistryRecord[] = [
       {
         aggregate: 'tenant',
@@ -179,6 +185,22 @@ describe('the projector', () => {
     expect(rows).toEqual([{ count: 301 }]);
   });
 
+  test('is in trouble while one table can not be written, however well the others are', async () => {
+    const statement = async (text: string) => (await db.pool()).query({ text });
+    await publishStory();
+    await statement('alter table dead_letters rename column kind to away');
+    await publishRejected();
+    await eventually(() => projector.trouble());
+    for (let i = 0; i < 10; i++) {
+      await publishEvent(`meanwhile-${i}`);
+      await eventually(async () => (await findEvent(db, ACME, `meanwhile-${i}`)).length > 0);
+      expect(projector.trouble()).toContain('dead_letters');
+    }
+    await statement('alter table dead_letters rename column away to kind');
+    await eventually(async () => (await listDeadLetters(db, ACME, {})).data.length > 0);
+    await eventually(() => projector.trouble() === undefined);
+  });
+
   test('makes the same rows again from the streams when asked to rebuild', async () => {
     await publishStory();
     const before = await eventually(() => findDelivery(db, ACME, DELIVERY));
@@ -186,6 +208,32 @@ describe('the projector', () => {
     expect(await findDelivery(db, ACME, DELIVERY)).toBeUndefined();
     expect(await requestRebuild(await bus.another(), db)).toBe('projector');
     expect(await eventually(() => findDelivery(db, ACME, DELIVERY))).toEqual(before);
+  });
+
+  test('is rebuilt whole beside another projector that goes on writing', async () => {
+    const [otherDb, readerDb] = [db.reopen(6), db.reopen(1)];
+    metrics = new Registry();
+    const other = newProjector({ bus: await bus.another(), db: otherDb });
+    other.start();
+    const rejectedCount = async () => (await listDeadLetters(db, ACME, {})).data.length;
+    await publishRejected(1);
+    await eventually(async () => (await rejectedCount()) === 1);
+    const reader = await (await readerDb.pool()).connect();
+    await reader.query('begin');
+    await reader.query('select 1 from events');
+    const rebuilding = requestRebuild(await bus.another(), db);
+    await eventually(async () => {
+      const text = `select 1 from pg_locks where mode = 'AccessExclusiveLock' and not granted`;
+      return (await (await db.pool()).query({ text })).rows.length > 0;
+    });
+    await publishRejected(2);
+    await eventually(async () => (await rejectedCount()) === 2);
+    await reader.query('commit');
+    reader.release();
+    expect(await rebuilding).toBe('projector');
+    await eventually(async () => (await rejectedCount()) === 2);
+    await other.stop();
+    await Promise.all([otherDb.close(), readerDb.close()]);
   });
 
   test('is rebuilt without a projector too: the next one replays', async () => {

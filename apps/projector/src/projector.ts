@@ -43,20 +43,21 @@ export function makeProjector(parts: ProjectorParts): Projector {
   let consuming: readonly Consuming[] = [];
   let serving: Serving | undefined;
   let state = 'the schema is not ready';
-  let failure: string | undefined;
+  /** What keeps which task from being done now: one stream may be written while another one can not. */
+  const failures = new Map<object, string>();
   let work: Promise<void> = Promise.resolve();
 
   const persist = async <T>(task: () => Promise<T>): Promise<Tried<T>> => {
+    const onFailure = (error: unknown): void => {
+      const reason = error instanceof Error ? error.message : String(error);
+      metrics.observeFailure();
+      if (failures.get(task) !== reason) logger.warn({ err: error }, 'rows can not be written; trying again');
+      failures.set(task, reason);
+    };
     const tried = await keepTrying(task, { signal: stopping.signal, onFailure });
-    failure = undefined;
+    if (failures.delete(task) && tried.done) logger.info({}, 'what could not be written is written');
     return tried;
   };
-
-  function onFailure(error: unknown, failuresInARow: number): void {
-    failure = error instanceof Error ? error.message : String(error);
-    metrics.observeFailure();
-    if (failuresInARow === 1) logger.warn({ err: error }, 'rows can not be written; trying again');
-  }
 
   function consume(): void {
     consuming = startProjections({
@@ -108,6 +109,7 @@ export function makeProjector(parts: ProjectorParts): Projector {
       await work;
     },
     trouble() {
+      const [failure] = failures.values();
       if (failure !== undefined) return failure;
       if (state !== '') return state;
       return consuming.every((one) => one.isAlive()) ? undefined : 'a consumer of a projected stream is not running';

@@ -14,10 +14,12 @@ export async function resetProjections(bus: Bus, db: Database): Promise<void> {
   const wanted = bus.topology
     .consumerConfigs()
     .filter(({ config }) => config.durable_name === bus.topology.consumers.projector);
-  // Deleted first: were the tables emptied first, a message could still be acknowledged whose row is gone.
-  for (const { stream, config } of wanted) await deleteConsumer(bus, stream, config.durable_name);
-  await truncateProjections(db);
-  for (const consumer of wanted) await ensureConsumer(bus.jsm, consumer);
+  // While nobody can write: a projector that goes on makes its consumer again as soon as it misses it, and what it wrote and
+  // acknowledged before the tables are empty would be gone.
+  await truncateProjections(db, async () => {
+    for (const { stream, config } of wanted) await deleteConsumer(bus, stream, config.durable_name);
+    for (const consumer of wanted) await ensureConsumer(bus.jsm, consumer);
+  });
 }
 
 async function deleteConsumer({ jsm }: Bus, stream: string, name: string): Promise<void> {

@@ -14,9 +14,12 @@ export function isPoison(error: unknown): boolean {
   return state !== undefined && /^(22|23|54)/.test(state) && !isMissingPartition(error);
 }
 
-/** The janitor dropped the day, or another process never made it: make it and write again. */
+/**
+ * The janitor dropped the day, or another process never made it: make it and write again. A check that a row violates has a
+ * name, a partition that is not there has none. The text says nothing: it is in the language of the server.
+ */
 export function isMissingPartition(error: unknown): boolean {
-  return sqlStateOf(error) === '23514' && messageOf(error).startsWith('no partition of relation');
+  return sqlStateOf(error) === '23514' && (error as { constraint?: unknown }).constraint === undefined;
 }
 
 /** The five characters that Postgres names an error with, or undefined when the error is not from Postgres. */
