@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { createConnection } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { BusModule } from '#bus/bus.module';
@@ -81,6 +82,39 @@ describe('publishing', () => {
       errors: [{ rule: 'HB-3', pointer: 'content-encoding' }],
     });
     expect(compressed.stored?.seq).toBe(plain.stored?.seq);
+  });
+
+  test('refuses a media type that is none, and says where it stands (HB-2)', async () => {
+    for (const contentType of ['xyz', 'a/b/c', '/json']) {
+      const { status, text } = await publish({ 'content-type': contentType }, '{}');
+      expect(status).toBe(415);
+      expect(JSON.parse(text)).toMatchObject({
+        code: 'unsupported-media-type',
+        errors: [{ pointer: 'content-type' }],
+      });
+    }
+  });
+
+  test.each([
+    ['no HTTP', 'hello\r\n\r\n', 400, 'malformed-http'],
+    ['a header without a name', 'POST /publish HTTP/1.1\r\nhost: a\r\n: b\r\n\r\n', 400, 'malformed-http'],
+    [
+      'two lengths',
+      'POST /publish HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n',
+      400,
+      'malformed-http',
+    ],
+  ])('answers %s by a problem document as well', async (_what, bytes, status, code) => {
+    const { port, hostname } = new URL(gateway.url);
+    const socket = createConnection(Number(port), hostname).on('error', () => undefined);
+    socket.write(bytes);
+    const answer = await socket
+      .setEncoding('utf8')
+      .toArray()
+      .then((parts) => parts.join(''));
+    const [head = '', body = ''] = answer.split('\r\n\r\n');
+    expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} .*\r\ncontent-type: application/problem\\+json`));
+    expect(JSON.parse(body)).toMatchObject({ status, code });
   });
 
   test('takes an event beside whatever stands in traceparent, and leaves out what is no trace', async () => {

@@ -4,6 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Registry as MetricsRegistry } from 'prom-client';
+import { answerClientError } from './client-error.ts';
 import type { HealthChecks } from './health.ts';
 import { nestLogger, type Logger } from './logger.ts';
 import { PlatformModule } from './platform.module.ts';
@@ -93,6 +94,7 @@ function makeAdapter(maxBodyBytes: number, trustedProxies: readonly string[]): F
     routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     forceCloseConnections: 'idle',
+    clientErrorHandler: answerClientError,
     frameworkErrors: (error: Error, _request: FastifyRequest, reply: FastifyReply) => {
       sendProblem(reply, { status: 400, code: 'bad-request', detail: withoutQuery(error.message) });
     },

@@ -76,6 +76,10 @@ function fromStatus(status: number, request: FastifyRequest, message: string): P
   if (status === 413) {
     return { status, code: 'body-too-large', detail: 'The request body is larger than this service accepts.' };
   }
+  if (status === 415) {
+    const detail = 'The Content-Type is no media type such as application/json.';
+    return { status, code: 'unsupported-media-type', detail, errors: [{ pointer: 'content-type', detail }] };
+  }
   return { status, code: status === 405 ? 'method-not-allowed' : 'bad-request', detail: message };
 }
 
