@@ -431,6 +431,7 @@ describe('an ordered subscription', () => {
     await record(id, { kind: 'SubscriptionDisabled', reason: 'enough', ...told() });
     await eventually(async () => (await deadOf(id)).length === 1);
     expect((await deadOf(id))[0]).toMatchObject({ reason: 'subscription_disabled', attempts: 2, attempt: 3 });
+    await eventually(async () => (await attemptsOf(id)).length === 3);
     expect((await attemptsOf(id)).map(({ attempt, next }) => [attempt, next.kind])).toEqual([
       [1, 'retry'],
       [2, 'retry'],
@@ -568,6 +569,7 @@ test('what is no task is set aside for its tenant, and does not stop the lane', 
   await store.append(id, Buffer.from('poison'), { msgId: 'poison' });
   await publish(id, { id: 'after' });
   await eventually(() => idsOf(id).includes('after'));
+  await eventually(async () => (await rejectedOf(tenant)).length === 2);
   expect(await rejectedOf(tenant)).toMatchObject([
     { kind: 'rejected', subject: bus.topology.deliverSubject(`${id}_dead`) },
     { kind: 'rejected', subject: bus.topology.laneSubject(id) },
@@ -607,7 +609,8 @@ describe('a dead letter sink', () => {
     const waiting = makeWaitingDeliveries(bus);
     await eventually(async () => (await waiting.read(tenant, `${id}_dead`)).count === 1);
     await eventually(async () => (await waiting.read(tenant, id)).count === 0);
-    expect((await attemptsOf(id)).map(({ next }) => next.kind)).toEqual(['dead', 'retry']);
+    await eventually(async () => (await attemptsOf(id)).length === 2);
+    expect((await attemptsOf(id)).map(({ next }) => next.kind).toSorted()).toEqual(['dead', 'retry']);
     waiting.close();
   });
 
