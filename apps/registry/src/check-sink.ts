@@ -1,6 +1,6 @@
 import type { Violation } from '#contracts/http/violations';
 import { makeAddressGuard, type AddressGuard } from '#outbound/address-guard';
-import { parseIp } from '#outbound/ip-address';
+import { parseIp } from '#platform/ip-address';
 import { parseNatsSink } from '#outbound/nats-sink-url';
 import { makeSinkUrlCheck } from '#outbound/sink-url';
 

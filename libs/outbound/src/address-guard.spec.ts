@@ -2,7 +2,7 @@ import { BlockList } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { InvalidCidr, makeAddressGuard } from './address-guard.ts';
-import { parseCidr, parseIp } from './ip-address.ts';
+import { parseCidr, parseIp } from '#platform/ip-address';
 
 const guard = makeAddressGuard({ allowCidrs: [] });
 

@@ -1,4 +1,4 @@
-import { isWithin, parseCidr, parseIp, type Cidr, type IpBytes } from './ip-address.ts';
+import { isWithin, parseCidr, parseIp, type Cidr, type IpBytes } from '#platform/ip-address';
 
 /** What is wrong with an address as a sink, in a few words (`a loopback address`), or `undefined` when it may be one. */
 export type AddressGuard = (address: string) => string | undefined;

@@ -1,4 +1,4 @@
-import { isWithin, parseCidr, parseIp, type Cidr } from './ip-address.ts';
+import { isWithin, parseCidr, parseIp, type Cidr } from '#platform/ip-address';
 
 /** Whether a sink is reached without the proxy. `addresses` are those of `host` as far as they are known. */
 export type ProxyBypass = (host: string, port: number, addresses: readonly string[]) => boolean;

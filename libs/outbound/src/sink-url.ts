@@ -1,6 +1,6 @@
 import type { ExchangeError } from '#core/delivery/outcome';
 import type { AddressGuard } from './address-guard.ts';
-import { parseIp } from './ip-address.ts';
+import { parseIp } from '#platform/ip-address';
 
 export type CheckedSinkUrl =
   | {
