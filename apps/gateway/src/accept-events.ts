@@ -70,15 +70,13 @@ export function makeAcceptEvents(ports: AcceptPorts, { maxEventBytes }: { maxEve
     async function storeOneByOne(): Promise<void> {
       for (const [index, event] of left) {
         if (hasFailed) return;
-        accepted[index] = await store(event, request);
+        accepted[index] = await store(event, request).catch((error: unknown) => {
+          hasFailed = true;
+          throw error;
+        });
       }
     }
-    const workers = Array.from({ length: Math.min(events.length, STORED_AT_ONCE) }, storeOneByOne);
-    try {
-      await Promise.all(workers);
-    } finally {
-      hasFailed = true;
-    }
+    await Promise.all(Array.from({ length: Math.min(events.length, STORED_AT_ONCE) }, storeOneByOne));
     return accepted;
   }
 

@@ -1,3 +1,4 @@
+import { endOfString } from '#core/event/json-members';
 import { ProblemError } from '#platform/problem';
 
 /**
@@ -10,7 +11,12 @@ import { ProblemError } from '#platform/problem';
 export function readJson(body: unknown): unknown {
   const text = takeUtf8(body instanceof Uint8Array ? body : new Uint8Array());
   if (text.trim() === '') throw invalid('The request has no body; send a JSON object.', '');
+  const value = parseJson(text);
   if (isTooDeep(text)) throw invalid(`The body is nested deeper than ${MAX_DEPTH} levels.`, '');
+  return value;
+}
+
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -25,23 +31,18 @@ export function readJson(body: unknown): unknown {
 /** What reads and changes bodies is recursive; a text of 1 MiB can have half a million levels. */
 const MAX_DEPTH = 1000;
 
+/** @param text JSON */
 function isTooDeep(text: string): boolean {
   let depth = 0;
-  let isInString = false;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (isInString) {
-      if (code === BACKSLASH) i++;
-      else if (code === QUOTE) isInString = false;
-    } else if (code === QUOTE) isInString = true;
-    else if (code === OPEN_OBJECT || code === OPEN_ARRAY) depth++;
-    else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) depth--;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === '"') at = endOfString(text, at) - 1;
+    else if (char === '{' || char === '[') depth++;
+    else if (char === '}' || char === ']') depth--;
     if (depth > MAX_DEPTH) return true;
   }
   return false;
 }
-
-const [QUOTE, BACKSLASH, OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY] = [0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d];
 
 /** As {@link readJson}; no body counts as `{}`, where every member is optional. */
 export function readOptionalJson(body: unknown): unknown {

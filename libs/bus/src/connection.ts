@@ -152,10 +152,11 @@ async function followStatus(nc: NatsConnection, logger: BusLogger, react: (statu
   for await (const status of nc.status()) {
     react(status);
     // It comes with every try to connect, twice a second.
-    const isRepeated = isRefused && status.type === 'error' && isRefusal(status.error);
-    if (status.type === 'error') isRefused ||= isRefusal(status.error);
+    if (status.type === 'error' && isRefusal(status.error)) {
+      if (isRefused) continue;
+      isRefused = true;
+    }
     if (status.type === 'reconnect') isRefused = false;
-    if (isRepeated) continue;
     if (status.type === 'disconnect') logger.warn({ server: status.server }, 'nats: disconnected; reconnecting');
     if (status.type === 'reconnect') logger.info({ server: status.server }, 'nats: connected again');
     if (status.type === 'error') logger.error({ err: status.error }, 'nats: the server reports an error');

@@ -34,7 +34,7 @@ export type LaneStep =
       readonly as: 'normal' | 'probe';
       readonly changes: readonly LaneChange[];
     }
-  /** Dead-letter these without a request, delete them, then `stored`. `attempt`: number of the one that is not made, by position. */
+  /** Dead-letter these without a request, delete them, then `stored`. `attempts`: number of the one that is not made, by position. */
   | {
       readonly kind: 'end';
       readonly laneSeqs: readonly number[];
